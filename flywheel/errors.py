@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flywheel.manifest.problems import Problem
 
 
 class FlywheelError(Exception):
@@ -37,7 +41,11 @@ class FlywheelError(Exception):
 
 
 class ManifestError(FlywheelError):
-    """A manifest, or a document beside it, is not valid."""
+    """A manifest, or a document beside it, is not valid; ``problems`` has each error with its file and line."""
+
+    def __init__(self, what: str, *, problems: Sequence[Problem] = (), state: str = "", next_step: str = "") -> None:
+        super().__init__(what, state=state, next_step=next_step)
+        self.problems = tuple(problems)
 
 
 class NotFoundError(FlywheelError):
@@ -57,7 +65,11 @@ class ExportGateError(FlywheelError):
 
 
 class TamperedModelError(FlywheelError):
-    """A model file is not the one that was registered."""
+    """A model file is not the one that was registered, or not one that is safe to load."""
+
+
+class PromotionConflictError(FlywheelError):
+    """A model's champion, or a version's status, is not what the decision was made on."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

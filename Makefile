@@ -1,0 +1,46 @@
+# Every target makes .venv by itself. `make help` lists them.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+READY := .venv/.ready
+# Peers' and libraries' telemetry stays off in everything that make starts.
+export DO_NOT_TRACK := 1
+export GX_ANALYTICS_ENABLED := False
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.PHONY: help demo up test test-slow lint lock clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(READY) ## The whole loop on a year of real flights, in about four minutes
+	$(BIN)/flywheel demo
+
+up: $(READY) ## A Prefect server, a worker and the model server for daily use
+	$(BIN)/flywheel up
+
+test: $(READY) lint ## Lint, types, import rules, doctests and tests
+	$(BIN)/python -m pytest -q
+
+test-slow: $(READY) ## The tests that take minutes or build an environment of their own
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy flywheel
+	$(BIN)/lint-imports
+
+lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock (hashes, no hosts)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
+
+clean: ## Remove the environment and everything that was written
+	rm -rf .venv .flywheel build dist *.egg-info
+
+$(READY): requirements.lock pyproject.toml Makefile
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --editable .
+	touch $(READY)

@@ -1,0 +1,1 @@
+"""What makes Prefect deployments from manifests, and the bundled pipelines under ``pipelines/``."""

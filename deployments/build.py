@@ -1,0 +1,104 @@
+"""Which Prefect deployments a pipeline has: one a flow, named after the pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from flywheel.manifest.pipeline import Pipeline
+from tasks.events import ACTION_LABEL, DRIFT_DETECTED, resource_id
+
+WORK_POOL = "flywheel"
+
+Collision = Literal["CANCEL_NEW", "ENQUEUE"]
+
+
+class Trigger(BaseModel):
+    """An event that starts a run, and the parameters that it hands over."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    event: str
+    match: dict[str, str]
+    parameters: dict[str, str]
+
+
+class FlowDeployment(BaseModel):
+    """A flow deployed for one pipeline, one run at a time.
+
+    ``on_collision`` says what happens to a run that would be the second: scheduled ones are dropped, since the next run
+    does their work too; a retrain that somebody asked for waits.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    flow: str
+    pipeline: str
+    entrypoint: str
+    description: str
+    cron: str | None = None
+    trigger: Trigger | None = None
+    on_collision: Collision = "CANCEL_NEW"
+
+    @property
+    def name(self) -> str:
+        """The name that ``prefect deployment run`` takes."""
+        return f"{self.flow}/{self.pipeline}"
+
+    @property
+    def digest(self) -> str:
+        """Changes when anything about the deployment does."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def build_deployments(pipeline: Pipeline) -> list[FlowDeployment]:
+    """Return the deployments of a pipeline; flows that its manifest has no part for are left out."""
+    name, schedules = pipeline.name, pipeline.spec.schedules
+    found = [_deploy("infer", name, "Score new records and log every prediction", schedules.infer)]
+    if pipeline.feedback is not None:
+        found.append(_deploy("join-feedback", name, "Join feedback events to predictions", schedules.join_feedback))
+    if pipeline.drift is not None:
+        found.append(_deploy("check-drift", name, "Compare the newest window with the baseline", schedules.check_drift))
+    if pipeline.export is not None:
+        found.append(_deploy("export-training", name, "Publish labelled rows as Parquet", None, on_collision="ENQUEUE"))
+    if pipeline.training is not None:
+        found += [
+            _retrain(pipeline),
+            _deploy("promote", name, "Act on reviews: promote what was approved", None, on_collision="ENQUEUE"),
+            _deploy("reconcile", name, "Start retrains whose event was lost", schedules.reconcile),
+        ]
+    return found
+
+
+def _retrain(pipeline: Pipeline) -> FlowDeployment:
+    trigger = None
+    if pipeline.drift is not None and pipeline.drift.on_drift == "retrain":
+        trigger = Trigger(
+            name=f"retrain {pipeline.name} on drift",
+            event=DRIFT_DETECTED,
+            match={"prefect.resource.id": resource_id(pipeline.name), ACTION_LABEL: "retrain"},
+            parameters={"pipeline": pipeline.name, "check_id": "{{ event.payload.check_id }}"},
+        )
+    plain = _deploy(
+        "retrain", pipeline.name, "Train, evaluate and promote a candidate", pipeline.spec.schedules.retrain
+    )
+    return plain.model_copy(update={"trigger": trigger, "on_collision": "ENQUEUE"})
+
+
+def _deploy(
+    flow: str, pipeline: str, description: str, cron: str | None, on_collision: Collision = "CANCEL_NEW"
+) -> FlowDeployment:
+    module = flow.replace("-", "_")
+    return FlowDeployment(
+        flow=flow,
+        pipeline=pipeline,
+        entrypoint=f"flows.{module}.{module}",
+        description=description,
+        cron=cron,
+        on_collision=on_collision,
+    )

@@ -1,0 +1,85 @@
+"""Makes deployments on the Prefect server; one that is there already, and the same, is left alone."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from prefect import Flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import RunnerDeployment
+from prefect.events import DeploymentEventTrigger, Posture, ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+
+from deployments.build import WORK_POOL, FlowDeployment, Trigger
+
+
+def register(deployments: list[FlowDeployment], working_dir: Path) -> list[str]:
+    """Create or update deployments and return the names of those that changed.
+
+    Parameters
+    ----------
+    working_dir
+        Folder that workers start runs in.
+    """
+    with get_client(sync_client=True) as client:
+        changed = [found for found in deployments if _version(client, found.name) != found.digest]
+    for deployment in changed:
+        _runner_deployment(deployment, working_dir).apply()
+    return [deployment.name for deployment in changed]
+
+
+def unregister(pipeline: str, flows: list[str]) -> list[str]:
+    """Remove a pipeline's deployments, their schedules and their triggers; return the names of those removed."""
+    removed = []
+    with get_client(sync_client=True) as client:
+        for flow in flows:
+            try:
+                found = client.read_deployment_by_name(f"{flow}/{pipeline}")
+            except ObjectNotFound:
+                continue
+            client.delete_resource_owned_automations(f"prefect.deployment.{found.id}")
+            client.delete_deployment(found.id)
+            removed.append(f"{flow}/{pipeline}")
+    return removed
+
+
+def _version(client: SyncPrefectClient, name: str) -> str | None:
+    try:
+        return client.read_deployment_by_name(name).version
+    except ObjectNotFound:
+        return None
+
+
+def _runner_deployment(deployment: FlowDeployment, working_dir: Path) -> RunnerDeployment:
+    module, _, attribute = deployment.entrypoint.rpartition(".")
+    flow: Flow[..., object] = getattr(import_module(module), attribute)
+    found = flow.to_deployment(
+        name=deployment.pipeline,
+        cron=deployment.cron,
+        parameters={"pipeline": deployment.pipeline},
+        description=deployment.description,
+        tags=["flywheel", deployment.pipeline],
+        version=deployment.digest,
+        concurrency_limit=ConcurrencyLimitConfig(
+            limit=1, collision_strategy=ConcurrencyLimitStrategy(deployment.on_collision)
+        ),
+        triggers=[_trigger(deployment.trigger)] if deployment.trigger else [],
+        work_pool_name=WORK_POOL,
+        job_variables={"working_dir": str(working_dir)},
+    )
+    # A dotted entrypoint imports the installed flows; a path would put flows/ itself first on sys.path.
+    found.entrypoint = deployment.entrypoint
+    return found
+
+
+def _trigger(trigger: Trigger) -> DeploymentEventTrigger:
+    return DeploymentEventTrigger(
+        name=trigger.name,
+        expect={trigger.event},
+        match=ResourceSpecification(trigger.match),
+        parameters=dict(trigger.parameters),
+        posture=Posture.Reactive,
+        threshold=1,
+    )

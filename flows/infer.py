@@ -1,0 +1,54 @@
+"""Score the records that are new, log every prediction exactly once, and deliver them to the sinks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+
+from prefect import flow
+from pydantic import BaseModel
+
+from flows.parameters import BatchLimit, PipelineName, logical_time
+from tasks.connect import connect
+from tasks.progress import RunProgress
+from tasks.reports import publish_batches
+from tasks.score import deliver_batches, log_batch, open_scoring, plan_batch, raise_undelivered, score_batch
+
+
+class InferSummary(BaseModel):
+    """What a run of ``infer`` did: batches, and records by what became of them."""
+
+    pipeline: str
+    batches: int = 0
+    records: int = 0
+    ok: int = 0
+    fallback: int = 0
+    quarantined: int = 0
+
+
+@flow(name="infer", flow_run_name="infer {pipeline}")
+def infer(pipeline: PipelineName, as_of: datetime | None = None, max_batches: BatchLimit = 10_000) -> InferSummary:
+    """Score the new records of a pipeline.
+
+    Args:
+        pipeline: The pipeline's name.
+        as_of: Run as if it were this time; only records known by then are seen. Default: now.
+        max_batches: Stop after this many micro-batches; the next run goes on from there.
+    """
+    when = logical_time(as_of)
+    context = connect(pipeline)
+    if not context.pipeline.spec.enabled:
+        return InferSummary(pipeline=pipeline)
+    totals: Counter[str] = Counter()
+    progress = RunProgress(context, when)
+    deliver_batches(context)
+    with open_scoring(context) as scoring:
+        while totals["batches"] < max_batches and (entry := plan_batch(context, scoring, when)):
+            scored = score_batch(context, entry, scoring)
+            totals.update(log_batch(context, entry, scored), batches=1)
+            progress.advance(scored.predictions)
+    summary = InferSummary(pipeline=pipeline, **totals)
+    failures = deliver_batches(context)
+    publish_batches(context, summary, failures)
+    raise_undelivered(context, failures)
+    return summary

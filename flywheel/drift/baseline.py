@@ -1,0 +1,168 @@
+"""The baseline: what each feature looked like when the model was trained, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flywheel.drift.bins import Floats, fit_bins
+from flywheel.drift.counting import Counts, count_categories, count_numeric
+from flywheel.drift.measured import Measured
+from flywheel.errors import FlywheelError
+
+FREQUENT = 100
+KNOWN = 10_000
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Moments(_Frozen):
+    """Of the finite values; ``std`` divides by n - 1. None where undefined or too large for a float."""
+
+    n: int
+    mean: float | None
+    std: float | None
+    min: float | None
+    max: float | None
+
+
+class NumericBaseline(_Frozen):
+    """``counts``: one a fine bin (see ``bins``), then the rows whose value is missing, NaN or infinite."""
+
+    kind: Literal["numeric"] = "numeric"
+    edges: list[float]
+    coarse: list[int]
+    counts: list[int]
+    moments: Moments
+
+    def count(self, values: pl.Series) -> Counts:
+        """Count Float64 values into these buckets."""
+        return count_numeric(values, self.edges)
+
+
+class CategoryBaseline(_Frozen):
+    """``counts``: one a category (most frequent first), then the rare ``others``, the unseen and the missing."""
+
+    kind: Literal["category"] = "category"
+    categories: list[str]
+    others: list[str]
+    counts: list[int]
+
+    def count(self, values: pl.Series) -> Counts:
+        """Count String values into these buckets."""
+        return count_categories(values, self.categories, self.others)
+
+
+FeatureBaseline = Annotated[NumericBaseline | CategoryBaseline, Field(discriminator="kind")]
+
+
+class Baseline(_Frozen):
+    """The reference of a pipeline's drift checks.
+
+    Attributes
+    ----------
+    id
+        What profiles and checks refer to it by.
+    rows
+        Rows of the reference.
+    created
+        The ``as_of`` it was fitted at.
+    """
+
+    id: str
+    rows: int
+    created: datetime | None = None
+    features: dict[str, FeatureBaseline]
+
+    @property
+    def measured(self) -> list[Measured]:
+        return [Measured(name, feature.kind) for name, feature in self.features.items()]
+
+    def to_json(self) -> str:
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Baseline:
+        """Read what ``to_json`` wrote; anything else is a FlywheelError."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise FlywheelError(
+                f"not a drift baseline: {where}: {first['msg']}",
+                state="nothing was measured",
+                next_step="let drift.baseline_uri name a baseline that Flywheel wrote, or leave it out",
+            ) from error
+
+
+def fit_baseline(
+    rows: pl.DataFrame,
+    measured: Sequence[Measured],
+    baseline_id: str,
+    *,
+    scored: pl.DataFrame | None = None,
+    as_of: datetime | None = None,
+) -> Baseline:
+    """Freeze the distribution of each measured column of the reference.
+
+    Parameters
+    ----------
+    rows
+        The reference: every row of a period, not a sample that favours some of them.
+    scored
+        Where the prediction's own fields come from. A model's answers on its own training rows are surer than any it
+        gives later, so these should be rows that it was not fitted on. Default: ``rows``.
+
+    Raises
+    ------
+    FlywheelError
+        A measured column is not in the rows.
+    """
+    features: dict[str, NumericBaseline | CategoryBaseline] = {}
+    for feature in measured:
+        reference = scored if scored is not None and feature.is_prediction else rows
+        if not feature.is_in(reference.schema):
+            raise FlywheelError(
+                f"no {feature.name!r} in the reference of baseline {baseline_id!r}; "
+                f"there is: {', '.join(reference.columns)}",
+                state="no baseline was made",
+            )
+        values = feature.values(reference)
+        features[feature.name] = _fit_numeric(values) if feature.kind == "numeric" else _fit_category(values)
+    return Baseline(id=baseline_id, rows=rows.height, created=as_of, features=features)
+
+
+def _fit_numeric(values: pl.Series) -> NumericBaseline:
+    finite = values.filter(values.is_finite()).to_numpy()
+    bins = fit_bins(finite)
+    counts = count_numeric(values, bins.edges).tolist()
+    return NumericBaseline(edges=bins.edges, coarse=bins.coarse, counts=counts, moments=_moments(finite))
+
+
+def _fit_category(values: pl.Series) -> CategoryBaseline:
+    found = values.alias("value").drop_nulls().value_counts(name="rows")
+    known = found.sort("rows", "value", descending=[True, False]).get_column("value").head(KNOWN).to_list()
+    categories, others = known[:FREQUENT], known[FREQUENT:]
+    counts = count_categories(values, categories, others).tolist()
+    return CategoryBaseline(categories=categories, others=others, counts=counts)
+
+
+def _moments(finite: Floats) -> Moments:
+    if not finite.size:
+        return Moments(n=0, mean=None, std=None, min=None, max=None)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = _finite(finite.mean())
+        std = _finite(finite.std(ddof=1)) if finite.size > 1 else None
+    return Moments(n=finite.size, mean=mean, std=std, min=float(finite.min()), max=float(finite.max()))
+
+
+def _finite(value: np.float64) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,29 @@
+"""Kullback-Leibler divergence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flywheel.drift.measures.comparison import Comparison, floored
+
+
+class KlDivergence:
+    """KL(window‖reference) = sum over buckets of w ln(w / r), r and w the floored shares.
+
+    Natural logarithm (nats), not symmetric, 0 to about 9.2: what is lost when the baseline stands in for the window. It
+    weighs buckets by the window's share, so what appears counts for more than what disappears.
+
+    References
+    ----------
+    S. Kullback and R. A. Leibler, On information and sufficiency, 1951.
+    """
+
+    def value(self, comparison: Comparison) -> float:
+        """
+        >>> from flywheel.drift.baseline import CategoryBaseline
+        >>> baseline = CategoryBaseline(categories=["a", "b"], others=[], counts=[50, 50, 0, 0, 0])
+        >>> round(KlDivergence().value(Comparison(baseline, np.array([25, 75, 0, 0, 0]))), 4)
+        0.1308
+        """
+        reference, window = map(floored, comparison.shares)
+        return max(0.0, float(np.sum(window * np.log(window / reference))))

@@ -1,0 +1,23 @@
+"""Difference in the share of missing values."""
+
+from __future__ import annotations
+
+from flywheel.drift.measures.comparison import Comparison
+
+
+class MissingRate:
+    """|w - r|, the shares of rows whose value is missing (for numbers also NaN or infinite). 0 to 1.
+
+    Less missing counts as much as more: either way the model meets values in places it was not trained on.
+    """
+
+    def value(self, comparison: Comparison) -> float:
+        """
+        >>> import numpy as np
+        >>> from flywheel.drift.baseline import CategoryBaseline
+        >>> baseline = CategoryBaseline(categories=["a"], others=[], counts=[98, 0, 0, 2])
+        >>> round(MissingRate().value(Comparison(baseline, np.array([80, 0, 0, 20]))), 4)
+        0.18
+        """
+        reference, window = comparison.reference, comparison.window
+        return float(abs(reference[-1] / reference.sum() - window[-1] / window.sum()))

@@ -1,0 +1,116 @@
+"""Histograms of reference and window: a picture for artifacts, text for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from flywheel.drift.bars import Bars, bars_of
+from flywheel.drift.baseline import Baseline
+from flywheel.drift.measures import MEASURES
+from flywheel.drift.measures.comparison import Comparison
+from flywheel.drift.profile import counts_by_feature
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+REFERENCE, WINDOW, INK, QUIET = "#c9d3df", "#d1495b", "#22303c", "#6b7885"
+COLUMNS = 3
+TEXT_BAR = 24
+
+
+def histogram_png(baseline: Baseline, counts: pl.DataFrame, features: Sequence[str]) -> bytes:
+    """Draw the named features as a PNG, three a row: wide pale bars are the reference, narrow red ones the window."""
+    from matplotlib.figure import Figure
+
+    plots = _plots(baseline, counts, features)
+    columns = min(COLUMNS, max(len(plots), 1))
+    lines = -(-len(plots) // columns) or 1
+    figure = Figure(figsize=(4.4 * columns, 2.9 * lines + 0.4), dpi=110)
+    figure.set_layout_engine("constrained", h_pad=0.12, w_pad=0.08)
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axis, (title, note, bars) in zip(axes, plots, strict=False):
+        _draw(axis, title, note, bars)
+    for axis in axes[len(plots) :]:
+        axis.set_axis_off()
+    if plots:
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, labelcolor=INK)
+    png = BytesIO()
+    figure.savefig(png, format="png", facecolor="white", metadata={"Software": None})
+    return png.getvalue()
+
+
+def histogram_text(baseline: Baseline, counts: pl.DataFrame, features: Sequence[str]) -> str:
+    """Draw the named features with block characters, for a terminal of 80 columns."""
+    return "\n\n".join(_text(title, note, bars) for title, note, bars in _plots(baseline, counts, features))
+
+
+def _plots(baseline: Baseline, counts: pl.DataFrame, features: Sequence[str]) -> list[tuple[str, str, Bars]]:
+    """Title, note and bars of each feature that the baseline has."""
+    found = counts_by_feature(counts, baseline)
+    plots = []
+    for name in features:
+        if name not in found:
+            continue
+        comparison = Comparison(baseline.features[name], found[name])
+        psi = None if comparison.is_empty else MEASURES["psi"].value(comparison)
+        note = "no rows" if psi is None else f"psi {psi:.3f}"
+        plots.append((name, note, bars_of(comparison.baseline, comparison.window)))
+    return plots
+
+
+def _draw(axis: Axes, title: str, note: str, bars: Bars) -> None:
+    places = np.arange(len(bars.labels), dtype=float)
+    if bars.is_range and bars.labels[-1] == "missing":
+        places[-1] += 1
+    axis.bar(places, bars.reference * 100, width=0.92, color=REFERENCE, label="reference")
+    axis.bar(places, bars.window * 100, width=0.46, color=WINDOW, label="window")
+    axis.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
+    axis.set_title(note, loc="right", fontsize=10, color=QUIET)
+    shown = _ticks(bars)
+    starts = [places[bar] - 0.5 * (bars.is_range and bars.labels[bar] != "missing") for bar in shown]
+    axis.set_xticks(starts, [_shortened(bars.labels[bar].removeprefix("> "), 12) for bar in shown])
+    slanted = sum(len(bars.labels[bar]) + 1 for bar in shown) > 55
+    axis.tick_params(axis="x", labelsize=8, length=0, labelcolor=INK, labelrotation=45 if slanted else 0)
+    axis.tick_params(axis="y", labelsize=8, length=0, labelcolor=QUIET)
+    axis.yaxis.set_major_formatter("{x:g}%")
+    axis.grid(axis="y", color="#e8ecf0", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.spines["bottom"].set_color("#b6c0ca")
+
+
+def _ticks(bars: Bars) -> list[int]:
+    """Which bars get a label: all, or of ranges every third start, and the missing."""
+    bars_of_values = [bar for bar, label in enumerate(bars.labels) if label != "missing"]
+    missing = len(bars_of_values) < len(bars.labels)
+    shown = bars_of_values[1::3] if bars.is_range and len(bars_of_values) > 2 else bars_of_values
+    return shown + [len(bars.labels) - 1] * missing
+
+
+def _text(title: str, note: str, bars: Bars) -> str:
+    labels = [_shortened(label, 14) for label in bars.labels]
+    width = max(map(len, labels))
+    top = max(bars.reference.max(), bars.window.max(), 1e-12)
+    head = f"{'':{width}}  {'reference':<{TEXT_BAR + 7}}  window"
+    lines = [
+        f"{label:>{width}}  {_side(reference, top):<{TEXT_BAR + 7}}  {_side(window, top)}".rstrip()
+        for label, reference, window in zip(labels, bars.reference, bars.window, strict=True)
+    ]
+    return "\n".join([f"{title}  ({note})", head, *lines])
+
+
+def _side(share: float, top: float) -> str:
+    """The percentage, and a bar in eighths of a character."""
+    eighths = round(share / top * TEXT_BAR * 8)
+    bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+    return f"{share * 100:5.1f}% {bar}"
+
+
+def _shortened(label: str, length: int) -> str:
+    return label if len(label) <= length else label[: length - 1] + "…"

@@ -1,0 +1,1 @@
+"""Feedback becomes labels: ``ingest`` reads events and applies the label rules, ``join`` finds their predictions."""

@@ -1,0 +1,119 @@
+"""The documents beside a pipeline: Source, Sink, ModelServer, Storage and Training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from flywheel.manifest.fields import Name, Spec
+from flywheel.manifest.jsonpath import JsonPath
+from flywheel.manifest.loop import TrainingConfig
+
+API_VERSION = "flywheel-ml.io/v1"
+
+
+class Metadata(Spec):
+    name: Name
+    namespace: Name = "default"
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class Document(Spec):
+    apiVersion: Literal["flywheel-ml.io/v1"]
+    metadata: Metadata
+
+
+class FilesSourceSpec(Spec):
+    """A folder of files that grows. Files are read in the order of their names, rows in the order of the file."""
+
+    type: Literal["files"]
+    uri: str = Field(description="A folder, local or s3://")
+    format: Literal["parquet", "csv", "ndjson"]
+    event_time: JsonPath = JsonPath("$.timestamp")
+    received_at: JsonPath | None = Field(default=None, description="When the record became known; default: event_time")
+
+
+class SqlSourceSpec(Spec):
+    """Rows of a query, read once each by a cursor column that only grows."""
+
+    type: Literal["sql"]
+    url: SecretStr = Field(description="SQLAlchemy URL; ${NAME} is read from the environment")
+    query: str
+    cursor: str = Field(description="Column of the query that only grows: an id or a time")
+    event_time: JsonPath = JsonPath("$.timestamp")
+    received_at: JsonPath | None = None
+
+
+class TableSinkSpec(Spec):
+    """Appends to a Delta table, exactly once, or writes one Parquet file a batch."""
+
+    type: Literal["table"]
+    uri: str
+    format: Literal["delta", "parquet"] = "delta"
+
+
+class WebhookSinkSpec(Spec):
+    """Posts alerts in Alertmanager's v2 format; at least once."""
+
+    type: Literal["webhook"]
+    url: str = Field(pattern=r"^https?://")
+    token: SecretStr | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    timeout_seconds: float = Field(default=10, gt=0)
+
+
+class LogSinkSpec(Spec):
+    """Writes one JSON line a row to the run's log, at most ``limit`` a batch."""
+
+    type: Literal["log"]
+    limit: int = Field(default=100, ge=1)
+
+
+SourceSpec = Annotated[FilesSourceSpec | SqlSourceSpec, Field(discriminator="type")]
+SinkSpec = Annotated[TableSinkSpec | WebhookSinkSpec | LogSinkSpec, Field(discriminator="type")]
+
+
+class ModelServerSpec(Spec):
+    """Where the server called ``NAME`` in a manifest's ``model_endpoint: NAME:PORT`` is reached."""
+
+    address: str = Field(pattern=r"^[A-Za-z0-9._-]+:\d{1,5}$")
+
+
+class StorageSpec(Spec):
+    """Where URIs that start with ``prefix`` really are: a folder, or a bucket with its credentials."""
+
+    prefix: str = Field(min_length=1, description="A URI such as s3://bucket, or a folder")
+    root: str = Field(description="A folder, or an s3:// URI")
+    endpoint_url: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: SecretStr | None = None
+    region: str | None = None
+
+
+class SourceDocument(Document):
+    kind: Literal["Source"]
+    spec: SourceSpec
+
+
+class SinkDocument(Document):
+    kind: Literal["Sink"]
+    spec: SinkSpec
+
+
+class ModelServerDocument(Document):
+    kind: Literal["ModelServer"]
+    spec: ModelServerSpec
+
+
+class StorageDocument(Document):
+    kind: Literal["Storage"]
+    spec: StorageSpec
+
+
+class TrainingDocument(Document):
+    """The ``spec.training`` of the pipeline of the same name, for a manifest that must not be touched."""
+
+    kind: Literal["Training"]
+    spec: TrainingConfig

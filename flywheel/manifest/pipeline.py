@@ -1,0 +1,166 @@
+"""A whole pipeline: the document of kind FlywheelPipeline."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from flywheel.manifest.cel import CelText
+from flywheel.manifest.documents import Document
+from flywheel.manifest.features import Feature, FeatureConfig
+from flywheel.manifest.fields import Cron, Name, Spec
+from flywheel.manifest.inference import InferenceConfig
+from flywheel.manifest.jsonpath import JsonPath
+from flywheel.manifest.loop import DriftConfig, ExportConfig, FeedbackConfig, TrainingConfig
+from flywheel.manifest.problems import Finding, PartsError
+
+
+class FeatureStage(Spec):
+    id: Name
+    type: Literal["feature-extraction"]
+    config: FeatureConfig
+
+
+class InferenceStage(Spec):
+    id: Name
+    type: Literal["ml-inference"]
+    config: InferenceConfig
+
+
+class DriftStage(Spec):
+    id: Name
+    type: Literal["drift-detection"]
+    config: DriftConfig
+
+
+class FeedbackStage(Spec):
+    id: Name
+    type: Literal["feedback-join"]
+    config: FeedbackConfig
+
+
+class ExportStage(Spec):
+    id: Name
+    type: Literal["training-export"]
+    config: ExportConfig
+
+
+Stage = Annotated[FeatureStage | InferenceStage | DriftStage | FeedbackStage | ExportStage, Field(discriminator="type")]
+
+
+class SinkRef(Spec):
+    """Which rows go to the sink of this name: all of them, or those for which the CEL condition is true."""
+
+    name: Name
+    condition: CelText | None = None
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Self:
+        if self.all == (self.condition is not None):
+            raise ValueError("needs exactly one of `all: true` and `condition`")
+        return self
+
+
+class Batching(Spec):
+    max_rows: int = Field(default=10_000, ge=1, le=10_000_000, description="Records in one micro-batch")
+
+
+class Schedules(Spec):
+    """Cron schedules in UTC; null switches one off."""
+
+    infer: Cron | None = "*/10 * * * *"
+    join_feedback: Cron | None = "5 * * * *"
+    check_drift: Cron | None = "15 * * * *"
+    retrain: Cron | None = None
+    reconcile: Cron | None = "45 * * * *"
+
+
+class PipelineSpec(Spec):
+    enabled: bool = True
+    source: Name
+    prediction_id: JsonPath | None = Field(default=None, description="Default: feedback.join_key")
+    stages: list[Stage] = Field(min_length=1)
+    feedback: FeedbackConfig | None = None
+    training_export: ExportConfig | None = None
+    training: TrainingConfig | None = None
+    sinks: list[SinkRef] = Field(default_factory=list)
+    batch: Batching = Batching()
+    schedules: Schedules = Schedules()
+
+
+class Pipeline(Document):
+    """A pipeline as its manifest describes it.
+
+    The properties (``features``, ``inference``, ``drift``, ``feedback``, ``export``) give each part wherever it was
+    written, as a stage or as a section of ``spec``.
+    """
+
+    kind: Literal["FlywheelPipeline"]
+    spec: PipelineSpec
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def features(self) -> list[Feature]:
+        return [f for stage in self.spec.stages if isinstance(stage, FeatureStage) for f in stage.config.features]
+
+    @property
+    def inference(self) -> InferenceConfig:
+        """What the one ``ml-inference`` stage says."""
+        return next(stage.config for stage in self.spec.stages if isinstance(stage, InferenceStage))
+
+    @property
+    def input_features(self) -> list[Feature]:
+        """The features that the model is given, in the model's order."""
+        by_name = {feature.name: feature for feature in self.features}
+        return [by_name[name] for name in self.inference.input_features]
+
+    @property
+    def drift(self) -> DriftConfig | None:
+        return next((stage.config for stage in self.spec.stages if isinstance(stage, DriftStage)), None)
+
+    @property
+    def feedback(self) -> FeedbackConfig | None:
+        stages = (stage.config for stage in self.spec.stages if isinstance(stage, FeedbackStage))
+        return self.spec.feedback or next(stages, None)
+
+    @property
+    def export(self) -> ExportConfig | None:
+        stages = (stage.config for stage in self.spec.stages if isinstance(stage, ExportStage))
+        return self.spec.training_export or next(stages, None)
+
+    @property
+    def training(self) -> TrainingConfig | None:
+        return self.spec.training
+
+    @property
+    def prediction_id(self) -> JsonPath:
+        """Where a record carries the id that its prediction is known by."""
+        if self.spec.prediction_id is not None:
+            return self.spec.prediction_id
+        if self.feedback is None:
+            raise PartsError([Finding(("spec",), "needs prediction_id or feedback.join_key")])
+        return self.feedback.join_key
+
+    @property
+    def positive_label(self) -> str | None:
+        """The label that sampling and scores call positive."""
+        if self.export and self.export.sampling.positive_label:
+            return self.export.sampling.positive_label
+        if self.training and self.training.target:
+            return self.training.target
+        rules = self.feedback.labels if self.feedback else []
+        return next((rule.label_text for rule in rules if rule.label_text is not None), None)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        from flywheel.manifest.checks import pipeline_problems
+
+        findings = pipeline_problems(self)
+        if findings:
+            raise PartsError(findings)
+        return self

@@ -1,0 +1,1 @@
+"""The metadata database: ``schema`` (tables), ``database`` (connections and migrations), ``ledger`` (batches)."""

@@ -1,0 +1,33 @@
+"""Turns a scored batch into rows of the profiles table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import polars as pl
+
+from flywheel.drift.baseline import Baseline
+from flywheel.drift.profile import profile
+from flywheel.lake.tables import PROFILES
+
+
+def profile_rows(predictions: pl.DataFrame, baseline: Baseline, number: int, predicted_at: datetime) -> pl.DataFrame:
+    """Return a batch's counts on the baseline's bins, with what is needed to find them again by batch and by time."""
+    if predictions.is_empty():
+        return pl.DataFrame(schema=PROFILES)
+    first, last = predictions["event_time"].min(), predictions["event_time"].max()
+    assert isinstance(first, datetime)
+    return (
+        profile(predictions, baseline)
+        .with_columns(
+            batch_id=pl.lit(number),
+            baseline_id=pl.lit(baseline.id),
+            predicted_at=pl.lit(predicted_at),
+            first_event=pl.lit(first),
+            last_event=pl.lit(last),
+            rows=pl.lit(predictions.height),
+            date=pl.lit(first.date()),
+        )
+        .select(PROFILES.names())
+        .cast(dict(PROFILES))  # type: ignore[arg-type]
+    )

@@ -1,0 +1,22 @@
+"""The key that sampling is decided by: a hash of the prediction's id that every engine and version computes alike.
+
+Definition: the first 8 bytes of the SHA-256 (FIPS 180-4) of the id's UTF-8 bytes, big-endian, as a signed 64-bit integer.
+In Python: ``int.from_bytes(sha256(id.encode()).digest()[:8], "big", signed=True)``. Read as unsigned and divided by 2^64 it
+is uniform in [0, 1).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from flywheel.records.rowwise import run_rowwise
+
+
+def sample_keys(ids: pl.Series) -> pl.Series:
+    """Return the key of each id as Int64; null for a null id.
+
+    >>> sample_keys(pl.Series(["trace-1", None])).to_list()
+    [-6233306270282104229, None]
+    """
+    digits = run_rowwise("hash_ids", pl.DataFrame({"id": ids.cast(pl.String)}))["digits"]
+    return digits.str.decode("hex").bin.reinterpret(dtype=pl.Int64, endianness="big").alias("sample_key")

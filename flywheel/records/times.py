@@ -1,0 +1,91 @@
+"""Times in records, whatever they are written as, as UTC microseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import polars as pl
+
+TIME = pl.Datetime("us", "UTC")
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+
+# RFC 3339 first: it is the commonest, and the fastest to parse.
+_FORMATS = (
+    "%+",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%d",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M%#z",
+)
+# From which size on a number counts milliseconds, microseconds or nanoseconds since 1970 (seconds until the year 5138).
+_MILLIS, _MICROS, _NANOS = 1e11, 1e14, 1e17
+
+
+def parse_times(column: pl.Series) -> pl.Series:
+    """Return the times as ``Datetime(us, UTC)``; null where there is none, or it is not a time of the years 1 to 9999.
+
+    Read are: times and dates (without a zone: UTC), ISO 8601 text (without a zone: UTC), and numbers, also as text:
+    seconds since 1970, or milli-, micro- or nanoseconds where they are too large for that.
+
+    >>> parse_times(pl.Series(["2013-01-01T05:00:00-05:00", "1357034400000", "soon"])).dt.to_string("iso").to_list()
+    ['2013-01-01 10:00:00.000000+00:00', '2013-01-01 10:00:00.000000+00:00', None]
+    """
+    times = _parse(column).cast(TIME)
+    sane = times.is_between(_EARLIEST, _LATEST).fill_null(False)
+    return times.set(~sane, None) if not sane.all() else times
+
+
+def _parse(column: pl.Series) -> pl.Series:
+    dtype = column.dtype
+    if isinstance(dtype, pl.Datetime):
+        zoned = column.dt.replace_time_zone("UTC") if dtype.time_zone is None else column.dt.convert_time_zone("UTC")
+        return zoned.cast(TIME)
+    if dtype == pl.Date:
+        return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    if dtype == pl.String:
+        return _from_text(column)
+    if dtype.is_numeric():
+        return _from_numbers(column)
+    return pl.Series(column.name, [None], dtype=TIME).new_from_index(0, len(column))
+
+
+def _from_text(column: pl.Series) -> pl.Series:
+    """Try one format after another, each only on what is left."""
+    text = column.str.strip_chars()
+    times = pl.Series(column.name, [None], dtype=TIME).new_from_index(0, len(column))
+    for form in (*_FORMATS, None):
+        left = (times.is_null() & text.is_not_null()).arg_true()
+        if left.is_empty():
+            break
+        tried = text.gather(left)
+        found = _from_numbers(tried.cast(pl.Float64, strict=False)) if form is None else _strptime(tried, form)
+        times = times.scatter(left, found)
+    return times
+
+
+def _strptime(text: pl.Series, form: str) -> pl.Series:
+    times = text.str.to_datetime(form, time_unit="us", strict=False)
+    dtype = times.dtype
+    return times if isinstance(dtype, pl.Datetime) and dtype.time_zone else times.dt.replace_time_zone("UTC")
+
+
+def _from_numbers(column: pl.Series) -> pl.Series:
+    numbers = pl.DataFrame({"x": column.cast(pl.Float64)}).lazy()
+    size = pl.col("x").abs()
+    micros = (
+        pl.when(size < _MILLIS)
+        .then(pl.col("x") * 1_000_000)
+        .when(size < _MICROS)
+        .then(pl.col("x") * 1_000)
+        .when(size < _NANOS)
+        .then(pl.col("x"))
+        .when(size < _NANOS * 100)
+        .then(pl.col("x") / 1_000)
+    )
+    times = numbers.select(micros.round().cast(pl.Int64, strict=False).cast(pl.Datetime("us")).alias(column.name))
+    return times.collect().to_series().dt.replace_time_zone("UTC")

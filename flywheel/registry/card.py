@@ -1,0 +1,33 @@
+"""What is known about a model version beside its file: enough to serve it, check it and trace it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flywheel.records.encode import Encoding
+
+
+class ModelCard(BaseModel):
+    """Stored with every model version.
+
+    ``encoding`` turns logged features into the model's input matrix; ``classes`` are the labels in the order of the
+    probabilities; ``target`` is the positive one.
+    """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    task: Literal["classification", "regression", "anomaly"]
+    algorithm: str
+    parameters: dict[str, float | int | str | bool | None] = Field(default_factory=dict)
+    encoding: Encoding
+    classes: list[str] = Field(default_factory=list)
+    target: str | None = None
+    rows: int
+    trained_from: datetime | None = None
+    trained_to: datetime | None = None
+    as_of: datetime
+    export_id: str | None = None
+    baseline_id: str

@@ -1,0 +1,77 @@
+"""Delivers committed batches to the sinks, at least once; the batch number is the key a receiver can tell repeats by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+
+from flywheel.context import PipelineContext
+from flywheel.manifest.pipeline import SinkRef
+from flywheel.metadata.schema import Batch, Delivery
+from flywheel.scoring.staging import ScoredBatch, read_staged, staged_numbers, unstage
+from flywheel.sinks.base import SinkBatch, open_sink, select_rows
+
+
+@dataclass(frozen=True)
+class SinkFailure:
+    """A sink that did not take a batch; the batch stays in the outbox and is tried again by the next run."""
+
+    sink: str
+    number: int
+    error: str
+
+
+def undelivered(context: PipelineContext) -> list[int]:
+    """Return the committed batches that some sink has yet to get, oldest first."""
+    staged = list(staged_numbers(context))
+    with context.database.session() as session:
+        committed = session.scalars(
+            select(Batch.number).where(
+                Batch.pipeline == context.name,
+                Batch.feed == "records",
+                Batch.status == "committed",
+                Batch.number.in_(staged),
+            )
+        )
+        return sorted(committed)
+
+
+def deliver_batch(context: PipelineContext, number: int) -> list[SinkFailure]:
+    """Deliver one committed batch to each sink that has not got it; return the sinks that failed.
+
+    One sink's failure does not keep the batch from the others. When all have it, the batch leaves the outbox.
+    """
+    batch = read_staged(context, number)
+    if batch is None:
+        return []
+    failures = [failure for ref in context.pipeline.spec.sinks if (failure := _deliver(context, ref, batch))]
+    if not failures:
+        unstage(context, number)
+    return failures
+
+
+def _deliver(context: PipelineContext, ref: SinkRef, batch: ScoredBatch) -> SinkFailure | None:
+    if _has(context, ref.name, batch.number):
+        return None
+    try:
+        sink = open_sink(ref.name, context.connections.sink(ref.name), context.storage)
+        rows = select_rows(batch.predictions, ref)
+        sent = sink.deliver(SinkBatch(pipeline=context.name, number=batch.number, rows=rows))
+    except Exception as error:  # whatever a sink raises, the other sinks and the other batches go on
+        return SinkFailure(ref.name, batch.number, str(error))
+    _mark(context, ref.name, batch.number, sent)
+    return None
+
+
+def _has(context: PipelineContext, sink: str, number: int) -> bool:
+    with context.database.session() as session:
+        return session.get(Delivery, (context.name, number, sink)) is not None
+
+
+def _mark(context: PipelineContext, sink: str, number: int, rows: int) -> None:
+    with context.database.session() as session:
+        session.merge(
+            Delivery(pipeline=context.name, number=number, sink=sink, rows=rows, delivered_at=datetime.now(UTC))
+        )

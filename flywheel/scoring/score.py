@@ -1,0 +1,130 @@
+"""Scores a planned batch: read its records, check them, ask the model, and fix the result."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from flywheel.context import PipelineContext
+from flywheel.inference.breaker import CircuitBreaker, Gate
+from flywheel.inference.client import ModelClient
+from flywheel.inference.predict import Target, predict
+from flywheel.lake import sql
+from flywheel.lake.duck import connect
+from flywheel.lake.tables import QUARANTINE, LakeTable
+from flywheel.manifest.documents import SourceSpec
+from flywheel.manifest.jsonpath import JsonPath
+from flywheel.manifest.pipeline import Pipeline
+from flywheel.metadata.ledger import InferencePlan, LedgerEntry
+from flywheel.records.encode import encode, learn_encoding
+from flywheel.records.prepare import Prepared, prepare
+from flywheel.scoring.drift_gate import DriftGate
+from flywheel.scoring.last_known import last_predictions
+from flywheel.scoring.staging import ScoredBatch, read_staged, stage
+from flywheel.sources.base import Source
+
+FEED = "records"
+
+
+def score_batch(
+    context: PipelineContext, entry: LedgerEntry[InferencePlan], source: Source, spec: SourceSpec, client: ModelClient
+) -> ScoredBatch:
+    """Return the scored rows of a planned batch: those staged before, or freshly scored and then staged.
+
+    Raises
+    ------
+    InferenceError
+        The model did not answer and the manifest says ``fallback: error``; the batch stays planned.
+    """
+    staged = read_staged(context, entry.number)
+    if staged is not None:
+        return staged
+    pipeline = context.pipeline
+    records = source.read(entry.plan.slices, record_paths(pipeline, spec))
+    prepared = drop_logged(context, prepare(records, pipeline, spec.event_time), entry.number)
+    card = None
+    if entry.plan.model_version is not None:
+        card = context.registry.get(entry.plan.model_id, entry.plan.model_version).card
+    encoding = card.encoding if card else learn_encoding(pipeline.input_features, prepared.rows)
+    scored = predict(
+        prepared.rows,
+        encode(prepared.rows, encoding),
+        client,
+        _gate(context, entry, client),
+        Target(entry.plan.model_id, entry.plan.model_version, card),
+        pipeline,
+        last_predictions(context, entry.number),
+    )
+    return stage(
+        context,
+        ScoredBatch(
+            number=entry.number,
+            predictions=_prediction_rows(scored.rows, entry, context.tables.predictions),
+            quarantined=_quarantine_rows([prepared.quarantined, scored.dead], entry),
+        ),
+    )
+
+
+def record_paths(pipeline: Pipeline, spec: SourceSpec) -> list[JsonPath]:
+    """Return every path of a record that the pipeline needs, each once."""
+    paths = [pipeline.prediction_id, spec.event_time, *(feature.source_field for feature in pipeline.features)]
+    if pipeline.inference.entity_key is not None:
+        paths.append(pipeline.inference.entity_key)
+    return list(dict.fromkeys(paths))
+
+
+def drop_logged(context: PipelineContext, prepared: Prepared, number: int) -> Prepared:
+    """Move records whose id an earlier batch has logged to the quarantine; the log keeps the first prediction."""
+    logged = _logged_ids(context.tables.predictions, prepared.rows, number)
+    if logged.is_empty():
+        return prepared
+    again = prepared.rows.join(logged, on="prediction_id", how="semi")
+    reasons = again.select(
+        "prediction_id", "event_time", reason=pl.lit("duplicate id: an earlier batch has logged it already")
+    )
+    return Prepared(
+        rows=prepared.rows.join(logged, on="prediction_id", how="anti", maintain_order="left"),
+        quarantined=pl.concat([prepared.quarantined, reasons], how="diagonal"),
+    )
+
+
+def _logged_ids(predictions: LakeTable, rows: pl.DataFrame, number: int) -> pl.DataFrame:
+    ids = rows.select("prediction_id")
+    if rows.is_empty():
+        return ids
+    first, last = rows.select(
+        pl.col("event_time").dt.date().min().alias("a"), pl.col("event_time").dt.date().max()
+    ).row(0)
+    files = predictions.files(dates=(first, last))
+    if not files:
+        return ids.clear()
+    with connect() as connection:
+        connection.register("ids", ids.to_arrow())
+        predictions.attach(connection, "predictions", files, ["prediction_id", "batch_id"])
+        return connection.sql(sql.load("find_logged_ids"), params={"batch": number}).pl()
+
+
+def _gate(context: PipelineContext, entry: LedgerEntry[InferencePlan], client: ModelClient) -> Gate:
+    if entry.plan.serve_fallback:
+        return DriftGate()
+    return CircuitBreaker(
+        context.database, client.endpoint, entry.plan.model_id, context.pipeline.inference.circuit_breaker
+    )
+
+
+def _prediction_rows(rows: pl.DataFrame, entry: LedgerEntry[InferencePlan], table: LakeTable) -> pl.DataFrame:
+    """Add what the batch knows about each of its rows, in the columns and types of the predictions table."""
+    columns = {name: dtype for name, dtype in table.schema.items() if name != "date"}
+    completed = rows.with_columns(
+        predicted_at=pl.lit(entry.as_of),
+        model_id=pl.lit(entry.plan.model_id),
+        model_version=pl.lit(entry.plan.model_version, pl.Int64),
+        variant=pl.lit("champion"),
+        batch_id=pl.lit(entry.number),
+    )
+    return completed.select(columns).cast(columns)  # type: ignore[arg-type]
+
+
+def _quarantine_rows(parts: list[pl.DataFrame], entry: LedgerEntry[InferencePlan]) -> pl.DataFrame:
+    columns = {name: dtype for name, dtype in QUARANTINE.items() if name != "date"}
+    together = pl.concat([pl.DataFrame(schema=columns), *parts], how="diagonal_relaxed")
+    return together.with_columns(batch_id=pl.lit(entry.number), feed=pl.lit(FEED)).select(columns).cast(columns)  # type: ignore[arg-type]

@@ -1,0 +1,77 @@
+"""Fixes what a batch came to, once, before any table is written.
+
+A model server may answer differently the second time (a fallback, another replica), so the first scored rows that reach
+the staging folder are the batch: whoever comes second, a re-run or a run beside it, takes those. The file stays until the
+batch is committed and delivered, so the folder is also the list of what sinks have yet to get.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from flywheel.context import PipelineContext
+
+_FOLDER = "staging"
+_SUFFIX = ".arrow"
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """A batch after scoring: ``predictions`` rows (without ``date``) and ``quarantined`` rows."""
+
+    number: int
+    predictions: pl.DataFrame
+    quarantined: pl.DataFrame
+
+
+def stage(context: PipelineContext, batch: ScoredBatch) -> ScoredBatch:
+    """Store a scored batch unless one is there, and return the one that is stored."""
+    if context.storage.write_once(_uri(context, batch.number), _to_bytes(batch)):
+        return batch
+    stored = read_staged(context, batch.number)
+    return stored if stored is not None else batch
+
+
+def read_staged(context: PipelineContext, number: int) -> ScoredBatch | None:
+    """Return the stored batch, or None if there is none (any more)."""
+    try:
+        data = context.storage.read_bytes(_uri(context, number))
+    except FileNotFoundError:
+        return None
+    frame = pl.read_ipc(io.BytesIO(data))
+    return ScoredBatch(number, _part(frame, "predictions"), _part(frame, "quarantined"))
+
+
+def staged_numbers(context: PipelineContext) -> Iterator[int]:
+    """Yield the numbers of the stored batches, oldest first."""
+    for file in context.storage.list_files(context.folder(_FOLDER)):
+        if file.path.endswith(_SUFFIX):
+            yield int(file.path.removesuffix(_SUFFIX))
+
+
+def unstage(context: PipelineContext, number: int) -> None:
+    """Remove a batch that is committed and delivered."""
+    context.storage.delete(_uri(context, number))
+
+
+def _uri(context: PipelineContext, number: int) -> str:
+    return context.folder(_FOLDER, f"{number:010d}{_SUFFIX}")
+
+
+def _to_bytes(batch: ScoredBatch) -> bytes:
+    """Both frames in one file, each as a struct column, so that they appear together or not at all."""
+    columns = [
+        frame.select(pl.struct(pl.all()).alias(name)) if frame.width else pl.DataFrame()
+        for name, frame in (("predictions", batch.predictions), ("quarantined", batch.quarantined))
+    ]
+    buffer = io.BytesIO()
+    pl.concat(columns, how="diagonal").write_ipc(buffer, compression="lz4")
+    return buffer.getvalue()
+
+
+def _part(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    return frame.select(name).filter(pl.col(name).is_not_null()).unnest(name)

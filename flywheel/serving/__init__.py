@@ -1,0 +1,6 @@
+"""The model server: every production model of the registry over gRPC, in the Open Inference Protocol v2.
+
+Read in this order: ``scoring`` (an estimator's answer as tensors), ``models`` (which versions are loaded, and how a
+promotion reaches them), ``requests`` (a protocol request to a matrix and back), ``servicer`` (the protocol's calls),
+``server`` (the process).
+"""

@@ -1,0 +1,124 @@
+"""The model server: a gRPC server, and a thread that looks for new champions."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+from tritonclient.grpc.service_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+
+from flywheel.errors import FlywheelError
+from flywheel.registry.store import Registry
+from flywheel.serving.models import Models
+from flywheel.serving.servicer import InferenceServicer
+
+_log = logging.getLogger("flywheel.serving")
+_MAX_REQUEST_BYTES = 512 * 2**20
+
+
+class ModelServer:
+    """Serves the registry's models; a context manager.
+
+    Parameters
+    ----------
+    address
+        ``host:port``; port 0 takes a free one, see ``address`` after ``start``.
+    poll_seconds
+        How often promotions are looked for.
+    workers
+        Requests answered at once. Default: the machine's cores.
+    """
+
+    def __init__(
+        self, registry: Registry, address: str, *, poll_seconds: float = 1.0, workers: int | None = None
+    ) -> None:
+        self.address = address
+        self.models = Models(registry)
+        self._poll_seconds = poll_seconds
+        self._stopping = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="flywheel-champions", daemon=True)
+        # Two more than score at once, so that a health check need not wait behind them.
+        threads = (workers or os.cpu_count() or 1) + 2
+        pool = ThreadPoolExecutor(threads, "flywheel-serving", initializer=_one_thread_a_request)
+        options = [
+            ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
+            ("grpc.max_send_message_length", _MAX_REQUEST_BYTES),
+            ("grpc.so_reuseport", 0),  # else a second server shares the port without a word
+        ]
+        self._server = grpc.server(pool, options=options)
+        add_GRPCInferenceServiceServicer_to_server(InferenceServicer(self.models), self._server)
+
+    def start(self) -> str:
+        """Load the champions, listen, and return the address; a champion whose file is refused is logged and left out."""
+        host = self.address.rpartition(":")[0]
+        try:
+            port = self._server.add_insecure_port(self.address)
+        except RuntimeError as error:
+            raise FlywheelError(
+                f"can't listen on {self.address}; another process may do so already",
+                state="nothing is served",
+                next_step="stop it, or choose another port: flywheel serve-models --address HOST:PORT",
+            ) from error
+        self.address = f"{host}:{port}"
+        self.models.refresh()
+        self._server.start()
+        self._poller.start()
+        return self.address
+
+    def stop(self, grace_seconds: float = 10.0) -> None:
+        """Take no new request, answer those there are, and stop."""
+        self._stopping.set()
+        self._server.stop(grace_seconds).wait()
+        self._poller.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _poll(self) -> None:
+        while not self._stopping.wait(self._poll_seconds):
+            try:
+                self.models.refresh()
+            except Exception as error:  # whatever a database can raise, the next look may find it well again
+                _log.warning("can't read the registry, serving what is loaded: %s", error)
+
+
+def serve(registry: Registry, address: str, ready_file: Path | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, in the main thread.
+
+    Parameters
+    ----------
+    ready_file
+        Gets the address once requests are answered, for whoever started this with port 0.
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopping.set())
+    with ModelServer(registry, address) as server:
+        _log.info("listening on %s", server.address)
+        if ready_file is not None:
+            partial = ready_file.with_name(f"{ready_file.name}.tmp")
+            partial.write_text(server.address)
+            partial.replace(ready_file)
+        stopping.wait()
+        _log.info("stopping")
+
+
+def _one_thread_a_request() -> None:
+    """Let a request's model use one core: requests run side by side, and small ones are slower on more."""
+    from sklearn.utils import _openmp_helpers  # noqa: F401  # loads OpenMP, so that it is there to be limited
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    threadpool_limits(limits=1, user_api="openmp")

@@ -1,0 +1,66 @@
+"""Where a workspace's data lives: the lake, the metadata database, and the storage behind other URIs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from flywheel.lake.storage import StorageMap
+from flywheel.manifest.documents import StorageSpec
+from flywheel.metadata.database import Database
+
+CONFIG_FILE = "flywheel.toml"
+
+
+class Workspace(BaseSettings):
+    """A workspace, from ``FLYWHEEL_*`` variables, then ``flywheel.toml`` in the working directory, then defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="FLYWHEEL_", toml_file=CONFIG_FILE, extra="ignore", frozen=True)
+
+    home: Path = Field(default=Path(".flywheel"), description="Folder of what is kept locally")
+    lake_uri: str | None = Field(default=None, description="Delta tables, models, baselines: a folder or s3://")
+    database_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the metadata")
+    s3_endpoint_url: str | None = None
+    s3_access_key_id: str | None = None
+    s3_secret_access_key: SecretStr | None = None
+    s3_region: str | None = None
+
+    @property
+    def lake(self) -> str:
+        """Root of the lake; default: ``lake`` in the workspace's home."""
+        return self.lake_uri or str(self.home.absolute() / "lake")
+
+    @property
+    def base(self) -> Path:
+        """Folder that relative paths in manifests start from: the one that the workspace's home is in."""
+        return self.home.absolute().parent
+
+    def database(self) -> Database:
+        """Open the metadata database; default: SQLite in the workspace's home."""
+        url = self.database_url.get_secret_value() if self.database_url else None
+        return Database(url or f"sqlite:///{self.home.absolute()}/metadata.db")
+
+    def storage(self, others: tuple[StorageSpec, ...] = ()) -> StorageMap:
+        """Return the storage of the lake and of ``others`` (the workspace's Storage documents)."""
+        lake = StorageSpec(
+            prefix=self.lake,
+            root=self.lake,
+            endpoint_url=self.s3_endpoint_url,
+            access_key_id=self.s3_access_key_id,
+            secret_access_key=self.s3_secret_access_key,
+            region=self.s3_region,
+        )
+        return StorageMap((lake, *others), self.base)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

@@ -1,0 +1,1 @@
+"""The steps that flows are made of: retries, timeouts, artifacts and events around one engine call each."""

@@ -1,0 +1,41 @@
+"""The steps of ``flows/check_drift.py``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flywheel.context import PipelineContext, at
+from flywheel.drift.severity import recommendation
+from flywheel.monitoring.decision import Decision, check_drift
+from tasks.events import DRIFT_DETECTED, emit
+from tasks.step import step
+
+
+@step("check drift", retries=2)
+def decide(context: PipelineContext, as_of: datetime) -> Decision:
+    """Check the newest window and store the decision."""
+    return check_drift(context, as_of)
+
+
+@step("announce drift")
+def announce_drift(decision: Decision) -> None:
+    """Emit the event that alerts and retrains are triggered by; nothing is emitted where nothing is to be done.
+
+    A window that was decided before is announced again, since its first event may have been lost: whoever acts on it
+    does so once per check id.
+    """
+    if decision.action == "none":
+        return
+    emit(
+        DRIFT_DETECTED,
+        decision.pipeline,
+        {
+            "check_id": decision.check_id,
+            "as_of": at(decision.as_of),
+            "severity": decision.findings.severity,
+            "action": decision.action,
+            "reason": decision.reason,
+            "recommendation": recommendation(decision.findings.severity),
+        },
+        action=decision.action,
+    )

@@ -1,0 +1,40 @@
+"""A progress bar in the Prefect UI for runs of many batches."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import polars as pl
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from flywheel.context import PipelineContext, at
+
+
+class RunProgress:
+    """How far event times have come towards ``as_of``; the bar appears with the second batch, as most runs have one."""
+
+    def __init__(self, context: PipelineContext, as_of: datetime) -> None:
+        self._pipeline = context.name
+        self._as_of = as_of
+        self._start: datetime | None = None
+        self._artifact: UUID | None = None
+
+    def advance(self, rows: pl.DataFrame) -> None:
+        """Note that these rows, with their column ``event_time``, are done."""
+        first, last = rows["event_time"].min(), rows["event_time"].max()
+        if not isinstance(first, datetime) or not isinstance(last, datetime):
+            return
+        if self._start is None:
+            self._start = first
+            return
+        self._show(100 * (last - self._start) / max(self._as_of - self._start, last - self._start))
+
+    def _show(self, percent: float) -> None:
+        percent = min(max(percent, 0.0), 100.0)
+        if self._artifact is not None:
+            update_progress_artifact(self._artifact, percent)
+            return
+        self._artifact = create_progress_artifact(
+            percent, key=f"progress-{self._pipeline}", description=f"{self._pipeline}: done up to {at(self._as_of)}"
+        )

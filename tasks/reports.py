@@ -1,0 +1,66 @@
+"""Artifacts: what a run shows of itself in the Prefect UI."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from pydantic import BaseModel
+
+from flywheel.context import PipelineContext, at
+from flywheel.drift.picture import histogram_png
+from flywheel.drift.severity import recommendation
+from flywheel.monitoring.decision import Decision
+from flywheel.monitoring.window import span
+from flywheel.scoring.deliver import SinkFailure
+
+_WORST_FEATURES = 4
+
+
+def publish_batches(context: PipelineContext, summary: BaseModel, failures: Sequence[SinkFailure] = ()) -> None:
+    """Show what a run of ``infer`` or ``join-feedback`` did."""
+    rows = [{"what": name.replace("_", " "), "value": value} for name, value in summary.model_dump().items()]
+    rows += [{"what": f"undelivered to {failure.sink}", "value": failure.error} for failure in failures]
+    create_table_artifact(rows, key=f"batches-{context.name}", description=f"Batches of {context.name}")
+
+
+def publish_drift(decision: Decision) -> None:
+    """Show a drift check: the decision, a table of every feature, and the worst features' histograms."""
+    findings = decision.findings
+    lines = [
+        f"# Drift of {decision.pipeline} at {at(decision.as_of)}",
+        f"**{findings.outcome.replace('_', ' ')}**, severity **{findings.severity}**, action **{decision.action}**",
+        f"{decision.reason}.",
+        f"Recommendation: {recommendation(findings.severity)}",
+        f"Window: {span(decision.window)}, against baseline `{decision.baseline.id}`; check `{decision.check_id}`.",
+        *_feature_table(decision),
+        *_pictures(decision),
+    ]
+    create_markdown_artifact("\n\n".join(lines), key=f"drift-{decision.pipeline}", description=decision.reason)
+
+
+def _feature_table(decision: Decision) -> list[str]:
+    features = decision.findings.features
+    if not features:
+        return []
+    measures = list(features[0].measures)
+    head = ["feature", "severity", *measures]
+    rows = [
+        [finding.feature, finding.severity, *(_number(finding.measures.get(measure)) for measure in measures)]
+        for finding in features
+    ]
+    table = [head, ["---"] * len(head), *rows]
+    return ["\n".join(f"| {' | '.join(cells)} |" for cells in table)]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _pictures(decision: Decision) -> list[str]:
+    worst = [finding.feature for finding in decision.findings.features[:_WORST_FEATURES]]
+    if not worst:
+        return []
+    image = base64.b64encode(histogram_png(decision.baseline, decision.counts, worst)).decode()
+    return [f"![histograms of {', '.join(worst)} against the baseline](data:image/png;base64,{image})"]
