@@ -9,6 +9,7 @@ import polars as pl
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from flywheel.context import PipelineContext, at
+from flywheel.lake.span import time_span
 
 
 class RunProgress:
@@ -22,9 +23,10 @@ class RunProgress:
 
     def advance(self, rows: pl.DataFrame) -> None:
         """Note that these rows, with their column ``event_time``, are done."""
-        first, last = rows["event_time"].min(), rows["event_time"].max()
-        if not isinstance(first, datetime) or not isinstance(last, datetime):
+        times = time_span(rows)
+        if times is None:
             return
+        first, last = times
         if self._start is None:
             self._start = first
             return

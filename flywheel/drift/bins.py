@@ -8,6 +8,7 @@ the next smaller floating-point number.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,8 @@ def fit_bins(values: Floats) -> Bins:
 def is_point(edges: Floats) -> npt.NDArray[np.bool_]:
     """Which of the ``len(edges) + 1`` bins hold exactly one value."""
     inner = np.nextafter(edges[1:], -np.inf) == edges[:-1]
-    return np.concatenate(([False], inner, [False])) if edges.size else np.array([False])
+    lowest = edges[:1] == -sys.float_info.max
+    return np.concatenate((lowest, inner, [False]))
 
 
 def _edges(ordered: Floats, bins: int) -> Floats:
@@ -59,5 +61,6 @@ def _edges(ordered: Floats, bins: int) -> Floats:
     quantiles = np.unique(ordered[np.maximum(ranks, 0)])
     ties = np.searchsorted(ordered, quantiles, side="right") - np.searchsorted(ordered, quantiles, side="left")
     heavy = quantiles[(ties > 1) & (ties * bins >= ordered.size)]
-    edges: Floats = np.union1d(quantiles, np.nextafter(heavy, -np.inf))
+    with np.errstate(over="ignore"):
+        edges: Floats = np.union1d(quantiles, np.nextafter(heavy, -np.inf))
     return np.asarray(edges[np.isfinite(edges)])

@@ -16,13 +16,18 @@ from flywheel.manifest.schema import output_schema
 
 # What the log keeps for its own order and for sampling; nothing that a model is trained on.
 _LOG_ONLY = ("predicted_at", "batch_id", "sample_key")
-_LABEL_COLUMNS = {"label": pl.String, "confidence": pl.Float64, "event": pl.String, "weight": pl.Float64}
+_LABEL_COLUMNS = pl.Schema({"label": pl.String, "confidence": pl.Float64, "event": pl.String, "weight": pl.Float64})
+
+
+def export_config(pipeline: Pipeline) -> ExportConfig:
+    """Return how ``pipeline`` exports: every labelled row by date, where its manifest says nothing of it."""
+    return pipeline.export or ExportConfig(destination_uri="")
 
 
 def training_schema(pipeline: Pipeline) -> pl.Schema:
     """Return the columns of a training row: the logged prediction, its winning label and its weight."""
-    logged = {name: dtype for name, dtype in output_schema(pipeline).items() if name not in _LOG_ONLY}
-    return pl.Schema({**logged, **_LABEL_COLUMNS})
+    columns = [*output_schema(pipeline).items(), *_LABEL_COLUMNS.items()]
+    return pl.Schema([(name, dtype) for name, dtype in columns if name not in _LOG_ONLY])
 
 
 def logged_columns(pipeline: Pipeline) -> list[str]:
@@ -34,8 +39,8 @@ def select_training_rows(connection: duckdb.DuckDBPyConnection, pipeline: Pipeli
     """Return the rows that an export at ``as_of`` has, in the order of event time and id.
 
     A prediction is labelled by its most confident label, then the earliest event, then the label's text. Predictions
-    answered by a fallback are kept: their features are as good as any. An id that was logged more than once counts once,
-    with its earliest row. Which rows are kept depends on their ``sample_key`` only.
+    answered by a fallback are kept: their features are as good as any. An id that was logged more than once counts
+    once, with its earliest row. Which rows are kept depends on their ``sample_key`` only.
 
     Parameters
     ----------
@@ -48,10 +53,10 @@ def select_training_rows(connection: duckdb.DuckDBPyConnection, pipeline: Pipeli
     Returns
     -------
     polars.DataFrame
-        Columns of `training_schema`. ``weight`` is the inverse of the probability that the row was kept, so that weighted
-        counts estimate those of all labelled rows without bias (Horvitz and Thompson, 1952).
+        Columns of `training_schema`. ``weight`` is the inverse of the probability that the row was kept, so that
+        weighted counts estimate those of all labelled rows without bias (Horvitz and Thompson, 1952).
     """
-    config = pipeline.export or ExportConfig(destination_uri="")
+    config = export_config(pipeline)
     _create_candidates(connection, pipeline, config)
     connection.execute(sql.load("resolve_labels"), {"as_of": as_of, "min_confidence": config.min_confidence})
     rows = _sample(connection, pipeline, config, as_of)
@@ -74,7 +79,7 @@ def _score_column(pipeline: Pipeline) -> str:
     struct = output_schema(pipeline).get(output)
     if not isinstance(struct, pl.Struct) or "score" not in {field.name for field in struct.fields}:
         raise FlywheelError(
-            f"pipeline {pipeline.name!r}: sampling 'hard_negative' needs {output}.score, which its predictions don't have",
+            f"pipeline {pipeline.name!r}: sampling 'hard_negative' needs {output}.score; its predictions have none",
             state="nothing was exported",
             next_step="choose another sampling strategy for training_export",
         )
@@ -86,9 +91,9 @@ def _sample(
 ) -> pl.DataFrame:
     sampling = config.sampling
     if sampling.strategy == "reservoir":
-        return connection.sql(sql.load("sample_reservoir"), params={"as_of": as_of, "size": sampling.size}).pl()
+        return _query(connection, "sample_reservoir", {"as_of": as_of, "size": sampling.size})
     rates = rates_of(sampling)
-    parameters = {
+    parameters: dict[str, object] = {
         "as_of": as_of,
         "positive_label": positive_label(pipeline, sampling),
         "positive_rate": rates.positive,
@@ -97,7 +102,12 @@ def _sample(
         "negative_limit": key_limit(rates.negative),
         "hard_threshold": rates.hard_threshold,
     }
-    return connection.sql(sql.load("sample_labelled_rows"), params=parameters).pl()
+    return _query(connection, "sample_labelled_rows", parameters)
+
+
+def _query(connection: duckdb.DuckDBPyConnection, name: str, parameters: dict[str, object]) -> pl.DataFrame:
+    rows: pl.DataFrame = connection.sql(sql.load(name), params=parameters).pl()
+    return rows
 
 
 def _in_schema(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:

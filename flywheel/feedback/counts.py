@@ -12,10 +12,10 @@ import polars as pl
 class JoinCounts:
     """What one join came to.
 
-    ``labelled`` events gave a label row, ``duplicates`` are further deliveries of an event, ``late`` ones came more than
-    ``max_delay`` after their prediction, ``unlabelled`` ones match no label rule. ``recovered`` are earlier events whose
-    prediction was logged only now. ``waiting`` is how many have no prediction so far, ``orphans`` how many of them this
-    join gave up on, ``conflicts`` how many predictions now have labels that differ.
+    ``labelled`` events gave a label row, ``duplicates`` are further deliveries of an event, ``late`` ones came more
+    than ``max_delay`` after their prediction, ``unlabelled`` ones match no label rule. ``recovered`` are earlier events
+    whose prediction was logged only now. ``waiting`` is how many have no prediction so far, ``orphans`` how many of
+    them this join gave up on, ``conflicts`` how many predictions now have labels that differ.
     """
 
     labelled: int = 0
@@ -31,7 +31,8 @@ class JoinCounts:
 def count_outcomes(
     outcomes: pl.DataFrame, as_of: datetime, previous_as_of: datetime | None, max_delay: timedelta, conflicts: int
 ) -> JoinCounts:
-    """Count the rows of ``sql/classify_feedback.sql``; events that an earlier join has counted are not counted again."""
+    """Count the rows of ``sql/classify_feedback.sql``; events that an earlier join has counted are not counted
+    again."""
     outcome, new, old = pl.col("outcome"), pl.col("new_copies"), pl.col("old_copies")
     seen_first_now = (new > 0) & (old == 0)
     # A join before this one has given up on what had waited for max_delay by its time.

@@ -1,8 +1,8 @@
 """Joins pending feedback events to the predictions they are about.
 
-An event is pending from its arrival until ``max_delay`` has passed; for as long it is looked up again at every join, since
-its prediction may be logged later than it. Only the partitions that pending events can touch are read. A label row is
-appended once per distinct event, however often the event was delivered.
+An event is pending from its arrival until ``max_delay`` has passed; for as long it is looked up again at every join,
+since its prediction may be logged later than it. Only the partitions that pending events can touch are read. A label
+row is appended once per distinct event, however often the event was delivered.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from flywheel.feedback.counts import JoinCounts, count_outcomes
-from flywheel.lake import sql
-from flywheel.lake.duck import connect
+from flywheel.lake.duck import connect, query
+from flywheel.lake.span import time_span
 from flywheel.lake.tables import LABELS, PipelineTables
 
 
@@ -22,8 +22,8 @@ from flywheel.lake.tables import LABELS, PipelineTables
 class JoinBatch:
     """One join: its number, its logical time, and what of the log it sees (so that a second run of it sees the same).
 
-    ``events`` are the rows of the feedback table that this batch adds; ``last_logged`` is the newest batch of predictions
-    it may see; ``previous_as_of`` is the time of the join before it.
+    ``events`` are the rows of the feedback table that this batch adds; ``last_logged`` is the newest batch of
+    predictions it may see; ``previous_as_of`` is the time of the join before it.
     """
 
     number: int
@@ -45,9 +45,11 @@ class Joined:
 def join_feedback(tables: PipelineTables, batch: JoinBatch) -> Joined:
     """Return the label rows that a batch of events, and those still waiting, give now."""
     pending = pl.concat([_still_waiting(tables, batch), batch.events])
-    if pending.is_empty():
+    times = time_span(pending)
+    if times is None:
         return Joined(pl.DataFrame(schema=LABELS), JoinCounts())
-    dates = _partitions(pending, batch.max_delay)
+    # Twice the delay back, so that a late event is known as late, not taken for an orphan.
+    dates = ((times[0] - 2 * batch.max_delay).date(), (times[1] + timedelta(days=1)).date())
     known = tables.labels.files(dates=dates)
     outcomes = _classify(tables, batch, pending, dates, known)
     labels = _label_rows(outcomes, batch.number)
@@ -60,14 +62,6 @@ def _still_waiting(tables: PipelineTables, batch: JoinBatch) -> pl.DataFrame:
     since = batch.as_of - 2 * batch.max_delay
     rows = tables.feedback.read(tables.feedback.files(dates=(since.date(), batch.as_of.date())))
     return rows.filter(pl.col("received_at") > since, pl.col("batch_id") < batch.number)
-
-
-def _partitions(pending: pl.DataFrame, max_delay: timedelta) -> tuple[date, date]:
-    """The prediction dates that the events can touch; twice the delay back, so that a late event is known as late."""
-    first, last = pending["event_time"].min(), pending["event_time"].max()
-    assert isinstance(first, datetime)
-    assert isinstance(last, datetime)
-    return (first - 2 * max_delay).date(), (last + timedelta(days=1)).date()
 
 
 def _classify(
@@ -84,7 +78,7 @@ def _classify(
         logged = tables.predictions.files(dates=dates)
         tables.predictions.attach(connection, "predictions", logged, ["prediction_id", "event_time", "batch_id"])
         tables.labels.attach(connection, "known", known)
-        return connection.sql(sql.load("classify_feedback"), params=parameters).pl()
+        return query(connection, "classify_feedback", parameters)
 
 
 def _label_rows(outcomes: pl.DataFrame, number: int) -> pl.DataFrame:

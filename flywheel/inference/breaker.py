@@ -11,7 +11,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import IntegrityError
 
 from flywheel.inference.health import Health, State, admit, fail, succeed
-from flywheel.manifest.inference import CircuitBreaker
+from flywheel.manifest.inference import CircuitBreaker as BreakerConfig
 from flywheel.metadata.database import Database
 from flywheel.metadata.schema import EndpointHealth
 
@@ -41,7 +41,7 @@ class OpenGate:
         return ""
 
 
-class Breaker:
+class CircuitBreaker:
     """A circuit breaker whose state survives the process.
 
     Every change is a compare-and-swap on the row's ``generation``. A healthy endpoint costs no write, and a read only
@@ -62,7 +62,7 @@ class Breaker:
         database: Database,
         endpoint: str,
         model_id: str,
-        config: CircuitBreaker,
+        config: BreakerConfig,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         fresh_seconds: float = 1.0,
     ) -> None:

@@ -59,8 +59,8 @@ def apply_fallback(
     errors
         Why there is none, null where there is one.
     last_known
-        Earlier predictions with ``event_time``, the output field and, if the pipeline has one, ``entity``. The newest
-        counts, one of this batch included.
+        The newest prediction before this batch: the output field and, where the pipeline has an ``entity_key``, a row
+        for each ``entity``. A prediction of this batch is newer.
 
     Raises
     ------
@@ -92,20 +92,18 @@ def _with_default(scored: pl.DataFrame, config: InferenceConfig, dtype: pl.DataT
 
 
 def _with_last_known(scored: pl.DataFrame, config: InferenceConfig, last_known: pl.DataFrame | None) -> pl.DataFrame:
-    by_entity = config.entity_key is not None
-    columns = ["event_time", config.output_field, *(["entity"] if by_entity else [])]
-    known = scored.filter(pl.col("status") == OK).select(columns)
+    newest = f"last_known_{config.output_field}"
+    columns = [*(["entity"] if config.entity_key is not None else []), config.output_field]
+    known = scored.filter(pl.col("status") == OK).sort("event_time", maintain_order=True).select(columns)
     if last_known is not None:
         known = pl.concat([last_known.select(columns), known], how="vertical_relaxed")
-    known = known.sort("event_time", maintain_order=True).select(pl.exclude("event_time").name.prefix("last_known_"))
-    newest = f"last_known_{config.output_field}"
-    if by_entity:
-        latest = known.unique("last_known_entity", keep="last", maintain_order=True)
-        joined = scored.join(latest, left_on="entity", right_on="last_known_entity", how="left", maintain_order="left")
+    known = known.rename({config.output_field: newest})
+    if config.entity_key is not None:
+        latest = known.unique("entity", keep="last", maintain_order=True)
+        joined = scored.join(latest, on="entity", how="left", maintain_order="left")
     else:
-        joined = scored.with_columns(
-            pl.lit(known[newest].last(), dtype=scored.schema[config.output_field]).alias(newest)
-        )
+        repeated = pl.lit(known[newest].last(), dtype=scored.schema[config.output_field])
+        joined = scored.with_columns(repeated.alias(newest))
     return joined.with_columns(_chosen(pl.col(newest), config).alias(config.output_field)).drop(newest)
 
 

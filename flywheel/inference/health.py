@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from flywheel.manifest.inference import CircuitBreaker
+from flywheel.manifest.inference import CircuitBreaker as BreakerConfig
 
 State = Literal["closed", "open", "half_open"]
 _MAX_ERROR_LENGTH = 2000
@@ -46,7 +46,7 @@ class Health:
     last_error: str = ""
 
 
-def admit(health: Health, now: datetime, config: CircuitBreaker) -> Health | None:
+def admit(health: Health, now: datetime, config: BreakerConfig) -> Health | None:
     """Return the state after letting one request through, or None when it must not be sent."""
     if health.state == "closed":
         return health
@@ -66,7 +66,7 @@ def succeed(health: Health, now: datetime) -> Health:
     return Health(changed_at=now)
 
 
-def fail(health: Health, now: datetime, config: CircuitBreaker, error: str) -> Health:
+def fail(health: Health, now: datetime, config: BreakerConfig, error: str) -> Health:
     """Return the state after a failure; one that was asked for before the circuit opened changes nothing."""
     if health.state == "open":
         return health
@@ -78,7 +78,7 @@ def fail(health: Health, now: datetime, config: CircuitBreaker, error: str) -> H
     return failed
 
 
-def _is_old(since: datetime | None, now: datetime, config: CircuitBreaker) -> bool:
+def _is_old(since: datetime | None, now: datetime, config: BreakerConfig) -> bool:
     # A clock that was set back must not keep the circuit open until it catches up.
     waiting = timedelta(0) <= now - since < timedelta(seconds=config.reset_timeout_seconds) if since else False
     return not waiting

@@ -97,7 +97,7 @@ class LakeTable:
         if dates is None:
             return table.file_uris()
         low, high = (day.isoformat() for day in dates)
-        return table.file_uris([("date", ">=", low), ("date", "<=", high)])
+        return table.file_uris(file_pruning_predicate=[("date", ">=", low), ("date", "<=", high)])
 
     def dates(self) -> list[date]:
         """Return the partitions that the table has, oldest first."""

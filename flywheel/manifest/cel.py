@@ -58,15 +58,19 @@ def compile_cel(text: str, schema: pl.Schema) -> pl.Expr:
     >>> rows.filter(compile_cel("status == 'ok' && score > 0.8", rows.schema)).rows()
     [('ok', 0.9)]
     """
+    try:
+        return check_condition(text, schema)
+    except ValueError as error:
+        raise ManifestError(f"the condition {text!r} can't be used: {error}") from None
+
+
+def check_condition(text: str, schema: pl.Schema) -> pl.Expr:
+    """The same as ``compile_cel``, with a ValueError that has only the reason."""
     from flywheel.manifest.cel_compile import Compiler
 
-    try:
-        tree = parse_cel(text)
-    except ValueError as error:
-        raise ManifestError(f"the condition {text!r} {error}") from None
-    operand = Compiler(text, schema).compile(tree)
+    operand = Compiler(text, schema).compile(parse_cel(text))
     if operand.kind != "bool":
-        raise ManifestError(f"the condition {text!r} is {operand.described}, not true or false")
+        raise ValueError(f"is {operand.described}, not true or false")
     return operand.expr
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 from lark import Token, Tree
 
-from flywheel.errors import ManifestError, did_you_mean
+from flywheel.errors import did_you_mean
 from flywheel.manifest.cel_operand import (
+    CelError,
     Operand,
     arithmetic,
     as_double,
@@ -38,7 +39,7 @@ class Compiler:
         tree = _descend(tree)
         visit = getattr(self, f"_{tree.data}", None)
         if visit is None:
-            raise ManifestError(f"conditions don't support {_words(tree)} (in {self._text(tree)})")
+            raise CelError(f"conditions don't support {_words(tree)} (in {self._text(tree)})")
         operand: Operand = visit(tree)
         return operand
 
@@ -58,7 +59,7 @@ class Compiler:
         left, right = (self.compile(child) for child in tree.children)
         for side in (left, right):
             if side.kind != "bool":
-                raise ManifestError(f"{sign} takes true or false, and this is {side.described}")
+                raise CelError(f"{sign} takes true or false, and this is {side.described}")
         return left.expr, right.expr
 
     def _relation(self, tree: Tree[Any]) -> Operand:
@@ -76,7 +77,7 @@ class Compiler:
     def _in(self, left: Operand, tree: Tree[Any]) -> pl.Expr:
         listed = _descend(tree)
         if listed.data != "list_lit":
-            raise ManifestError(f"`in` takes a list written out, e.g. ['a', 'b']; got {self._text(tree)}")
+            raise CelError(f"`in` takes a list written out, e.g. ['a', 'b']; got {self._text(tree)}")
         return member(left, self._arguments(listed))
 
     def _addition(self, tree: Tree[Any]) -> Operand:
@@ -91,10 +92,10 @@ class Compiler:
         operand = self.compile(inner)
         if operator.data == "unary_not":
             if operand.kind != "bool":
-                raise ManifestError(f"! takes true or false, and this is {operand.described}")
+                raise CelError(f"! takes true or false, and this is {operand.described}")
             return Operand(~operand.expr, "bool", self._text(tree))
         if not operand.is_number:
-            raise ManifestError(f"- takes a number, and this is {operand.described}")
+            raise CelError(f"- takes a number, and this is {operand.described}")
         if operand.kind == "double":
             return Operand(-operand.expr, "double", self._text(tree))
         zero = Operand(pl.lit(0, pl.Int64), "int", "0", literal=0)
@@ -106,23 +107,23 @@ class Compiler:
     def _member_index(self, tree: Tree[Any]) -> Operand:
         key = self.compile(tree.children[1])
         if not isinstance(key.literal, str):
-            raise ManifestError(f"an index must be a field's name in quotes; got {key.described}")
+            raise CelError(f"an index must be a field's name in quotes; got {key.described}")
         return self._field(self.compile(tree.children[0]), key.literal, self._text(tree))
 
     def _field(self, parent: Operand, name: str, text: str) -> Operand:
         if not isinstance(parent.dtype, pl.Struct):
-            raise ManifestError(f"{parent.text} has no fields: it is {parent.described}")
+            raise CelError(f"{parent.text} has no fields: it is {parent.described}")
         fields = pl.Schema(parent.dtype)
         if name not in fields:
             listing = ", ".join(fields)
-            raise ManifestError(f"{parent.text} has no field {name!r}{did_you_mean(name, fields)}; there is: {listing}")
+            raise CelError(f"{parent.text} has no field {name!r}{did_you_mean(name, fields)}; there is: {listing}")
         return column(parent.expr.struct.field(name), fields[name], text)
 
     def _ident(self, tree: Tree[Any]) -> Operand:
         name = str(tree.children[0])
         if name not in self._schema:
             listing = ", ".join(self._schema) or "none"
-            raise ManifestError(f"there is no column {name!r}{did_you_mean(name, self._schema)}; there is: {listing}")
+            raise CelError(f"there is no column {name!r}{did_you_mean(name, self._schema)}; there is: {listing}")
         return column(pl.col(name), self._schema[name], name)
 
     def _literal(self, tree: Tree[Any]) -> Operand:
@@ -142,7 +143,7 @@ class Compiler:
             case "STRING_LIT" | "MLSTRING_LIT":
                 value = str(celstr(token))
                 return Operand(pl.lit(value), "string", text, literal=value)
-        raise ManifestError(f"conditions don't support {text}")
+        raise CelError(f"conditions don't support {text}")
 
     def _ident_arg(self, tree: Tree[Any]) -> Operand:
         name = str(tree.children[0])
@@ -150,25 +151,25 @@ class Compiler:
             return self._has(tree)
         if name not in _FUNCTIONS:
             known = ", ".join(_FUNCTIONS)
-            raise ManifestError(f"there is no function {name!r}{did_you_mean(name, _FUNCTIONS)}; there is: {known}")
+            raise CelError(f"there is no function {name!r}{did_you_mean(name, _FUNCTIONS)}; there is: {known}")
         arguments = self._arguments(tree)
         if name in ("size", "matches") and arguments:
             return self._call(name, arguments[0], arguments[1:], self._text(tree))
         if len(arguments) != 1:
-            raise ManifestError(f"{name} takes one value; got {len(arguments)} in {self._text(tree)}")
+            raise CelError(f"{name} takes one value; got {len(arguments)} in {self._text(tree)}")
         return _convert(name, arguments[0], self._text(tree))
 
     def _has(self, tree: Tree[Any]) -> Operand:
         inner = _descend(tree.children[-1]) if len(tree.children) == 2 else tree
         if inner.data != "member_dot":
-            raise ManifestError(f"has takes a field, e.g. has(prediction.score); got {self._text(tree)}")
+            raise CelError(f"has takes a field, e.g. has(prediction.score); got {self._text(tree)}")
         return Operand(self.compile(inner).expr.is_not_null(), "bool", self._text(tree))
 
     def _member_dot_arg(self, tree: Tree[Any]) -> Operand:
         name = str(tree.children[1])
         if name not in _METHODS:
             known = ", ".join(_METHODS)
-            raise ManifestError(f"there is no method {name!r}{did_you_mean(name, _METHODS)}; there is: {known}")
+            raise CelError(f"there is no method {name!r}{did_you_mean(name, _METHODS)}; there is: {known}")
         return self._call(name, self.compile(tree.children[0]), self._arguments(tree), self._text(tree))
 
     def _call(self, name: str, subject: Operand, arguments: list[Operand], text: str) -> Operand:
@@ -178,7 +179,7 @@ class Compiler:
         if name == "size" or subject.kind != "string" or [a.kind for a in arguments] != ["string"]:
             takes = "text or a list" if name == "size" else "text and one other text"
             got = " and ".join(operand.described for operand in (subject, *arguments))
-            raise ManifestError(f"{name} takes {takes}; got {got}")
+            raise CelError(f"{name} takes {takes}; got {got}")
         string, other = subject.expr.str, arguments[0].expr
         match name:
             case "startsWith":
@@ -206,22 +207,22 @@ def _convert(name: str, operand: Operand, text: str) -> Operand:
         try:
             moment = datetime.fromisoformat(operand.literal)
         except ValueError:
-            raise ManifestError(f"{text} is no time; write it as timestamp('2013-01-31T00:00:00Z')") from None
+            raise CelError(f"{text} is no time; write it as timestamp('2013-01-31T00:00:00Z')") from None
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         return Operand(pl.lit(moment, pl.Datetime("us", "UTC")), "time", text)
     if name == "timestamp" or not (operand.is_number or operand.kind == "string"):
-        raise ManifestError(f"{name} can't take {operand.described}")
+        raise CelError(f"{name} can't take {operand.described}")
     return as_double(operand, text) if name == "double" else as_int(operand, text)
 
 
 def _pattern(operand: Operand) -> str:
     if not isinstance(operand.literal, str):
-        raise ManifestError(f"matches takes a pattern in quotes; got {operand.text}")
+        raise CelError(f"matches takes a pattern in quotes; got {operand.text}")
     try:
         pl.select(pl.lit("").str.contains(operand.literal))
     except pl.exceptions.PolarsError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ManifestError(f"{operand.text} is not a regular expression (RE2): {reason}") from None
+        reason = next((line for line in str(error).splitlines() if line.startswith("error: ")), "error: no pattern")
+        raise CelError(f"{operand.text} is not a regular expression (RE2): {reason.removeprefix('error: ')}") from None
     return operand.literal
 
 
@@ -229,7 +230,7 @@ def _whole_number(text: str) -> Operand:
     digits = text.rstrip("uU")
     value = int(digits, 16 if "x" in digits else 10)
     if value not in _INT64:
-        raise ManifestError(f"{text} does not fit 64 bits")
+        raise CelError(f"{text} does not fit 64 bits")
     return Operand(pl.lit(value, pl.Int64), "int", text, literal=value)
 
 

@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import polars as pl
 
-from flywheel.errors import ManifestError
-
 Kind = Literal["bool", "int", "double", "string", "time", "struct", "list", "null"]
 
 _ORDERS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
@@ -28,6 +26,10 @@ _WORDS: dict[Kind, str] = {
     "list": "a list",
     "null": "null",
 }
+
+
+class CelError(ValueError):
+    """A condition that the columns do not allow."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def column(expr: pl.Expr, dtype: pl.DataType, text: str) -> Operand:
     for base, kind in kinds:
         if isinstance(dtype, base):
             return Operand(expr, kind, text, dtype)
-    raise ManifestError(f"{text} is of the type {dtype}, which a condition can't look at")
+    raise CelError(f"{text} is of the type {dtype}, which a condition can't look at")
 
 
 def equal(left: Operand, right: Operand) -> pl.Expr:
@@ -114,7 +116,7 @@ def arithmetic(left: Operand, sign: str, right: Operand, text: str) -> Operand:
     if left.kind == right.kind == "int":
         return Operand(_whole(left.expr, sign, right.expr), "int", text)
     if sign == "%":
-        raise ManifestError(f"% needs two whole numbers; got {left.described} and {right.described}")
+        raise CelError(f"% needs two whole numbers; got {left.described} and {right.described}")
     a, b = left.expr.cast(pl.Float64), right.expr.cast(pl.Float64)
     results = {"+": a + b, "-": a - b, "*": a * b, "/": a / b}
     return Operand(results[sign], "double", text)
@@ -133,7 +135,7 @@ def _whole(left: pl.Expr, sign: str, right: pl.Expr) -> pl.Expr:
 def choose(test: Operand, yes: Operand, no: Operand, text: str) -> Operand:
     """``test ? yes : no``."""
     if test.kind != "bool":
-        raise ManifestError(f"the question before ? is {test.described}, not true or false")
+        raise CelError(f"the question before ? is {test.described}, not true or false")
     if yes.is_number and no.is_number and yes.kind != no.kind:
         yes, no = as_double(yes, yes.text), as_double(no, no.text)
     kind = yes.kind if no.kind == "null" else no.kind
@@ -163,7 +165,7 @@ def _comparable(left: Operand, sign: str, right: Operand) -> None:
         raise _mismatch(left, sign, right)
 
 
-def _mismatch(left: Operand, sign: str, right: Operand) -> ManifestError:
+def _mismatch(left: Operand, sign: str, right: Operand) -> CelError:
     hint = ""
     for one, other in ((left, right), (right, left)):
         if one.kind == "string" and one.is_literal and other.is_number:
@@ -172,4 +174,4 @@ def _mismatch(left: Operand, sign: str, right: Operand) -> ManifestError:
             hint = f"; write '{one.literal}' in quotes"
         if one.kind == "struct" and isinstance(one.dtype, pl.Struct):
             hint = f"; {one.text} has the fields {', '.join(f.name for f in one.dtype.fields)}"
-    return ManifestError(f"{sign} can't take {left.described} and {right.described}{hint}")
+    return CelError(f"{sign} can't take {left.described} and {right.described}{hint}")

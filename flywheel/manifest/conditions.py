@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flywheel.errors import ManifestError, did_you_mean
-from flywheel.manifest.cel import compile_cel, names_in
+from flywheel.errors import did_you_mean
+from flywheel.manifest.cel import check_condition, names_in
 from flywheel.manifest.problems import Finding, Path
 
 if TYPE_CHECKING:
@@ -40,6 +40,6 @@ def condition_problems(pipeline: Pipeline, feedback: Path, inference: Path) -> I
 
 def _compiled(path: Path, text: str, schema: pl.Schema) -> Iterator[Finding]:
     try:
-        compile_cel(text, schema)
-    except ManifestError as error:
-        yield Finding(path, error.what)
+        check_condition(text, schema)
+    except ValueError as error:
+        yield Finding(path, str(error))

@@ -10,8 +10,7 @@ from pydantic_core import ErrorDetails
 
 from flywheel.errors import did_you_mean
 from flywheel.manifest.locate import Place, locate, value_at
-from flywheel.manifest.problems import PartsError, Path, Problem, path_text
-from flywheel.manifest.repair import tags_of
+from flywheel.manifest.problems import Finding, PartsError, Path, Problem, path_text
 from flywheel.manifest.yaml_text import Node
 
 _KINDS = {
@@ -32,21 +31,16 @@ _BOUNDS = {
 }
 
 
-def explain(error: ValidationError, model: type[BaseModel], root: Node, file: str) -> list[Problem]:
-    """Return the problems behind ``error``; ``root`` is the document as written."""
-    return [*field_problems(error, model, root, file), *parts_problems(error, root, file)]
-
-
 def field_problems(error: ValidationError, model: type[BaseModel], root: Node, file: str) -> list[Problem]:
-    """What is wrong with single fields; several alternatives that all failed are one problem."""
+    """What is wrong with single fields of ``root``; several alternatives that all failed are one problem."""
     messages: dict[Path, list[str]] = {}
     shown: dict[Path, str] = {}
     for details in error.errors():
         if _parts_error(details) is None:
-            place = locate(model, details["loc"])
-            messages.setdefault(place.path, []).append(_message(details, place))
-            hidden = place.is_secret or details["type"] in ("extra_forbidden", "missing")
-            shown[place.path] = "" if hidden else show(value_at(root.value, place.path))
+            found = locate(model, details["loc"])
+            messages.setdefault(found.path, []).append(_message(details, found))
+            hidden = found.is_secret or found.is_key or details["type"] in ("extra_forbidden", "missing")
+            shown[found.path] = "" if hidden else show(value_at(root.value, found.path))
     return [
         Problem(file, root.line_of(path), path_text(path), shown[path], _together(each))
         for path, each in messages.items()
@@ -55,18 +49,19 @@ def field_problems(error: ValidationError, model: type[BaseModel], root: Node, f
 
 def parts_problems(error: ValidationError, root: Node, file: str) -> list[Problem]:
     """What is wrong between parts that are each valid."""
-    return [
-        Problem(
-            file,
-            root.line_of(finding.path),
-            path_text(finding.path),
-            show(value_at(root.value, finding.path)),
-            finding.message,
-        )
-        for details in error.errors()
-        if (parts := _parts_error(details)) is not None
-        for finding in parts.findings
-    ]
+    return [place(finding, root, file) for finding in findings_in(error)]
+
+
+def findings_in(error: ValidationError) -> list[Finding]:
+    """The findings of the checks between parts."""
+    causes = (_parts_error(details) for details in error.errors())
+    return [finding for cause in causes if cause is not None for finding in cause.findings]
+
+
+def place(finding: Finding, root: Node, file: str) -> Problem:
+    """Give a finding its line and value in the document as written."""
+    value = show(value_at(root.value, finding.path))
+    return Problem(file, root.line_of(finding.path), path_text(finding.path), value, finding.message)
 
 
 def show(value: Any) -> str:
@@ -100,7 +95,7 @@ def _message(details: ErrorDetails, place: Place) -> str:
         return str(context["error"])
     if kind in _BOUNDS:
         word, bound = _BOUNDS[kind]
-        return f"must be {word} {context[bound]}"
+        return f"must be {word} {_limit(context[bound])}"
     if kind == "too_short":
         return f"needs at least {context['min_length']} entry"
     if kind == "string_pattern_mismatch":
@@ -114,9 +109,21 @@ def _type_message(kind: str, message: str) -> str:
     return f"must be {word}" if word else message[:1].lower() + message[1:]
 
 
+def tags_of(details: ErrorDetails) -> list[str]:
+    """The ``type`` values that a union of parts takes."""
+    return [tag.strip().strip("'") for tag in str(details["ctx"]["expected_tags"]).split(",")]
+
+
+def _limit(bound: Any) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)
+
+
 def _together(messages: Iterable[str]) -> str:
     """Join the messages of alternatives: "must be text, a number or true or false"."""
     unique = list(dict.fromkeys(messages))
-    if all(message.startswith("must be ") for message in unique):
-        return "must be " + " or ".join(message.removeprefix("must be ") for message in unique)
-    return "; ".join(unique)
+    if len(unique) == 1 or not all(message.startswith("must be ") for message in unique):
+        return "; ".join(unique)
+    words = [message.removeprefix("must be ") for message in unique]
+    if _KINDS["float"] in words:
+        words = [word for word in words if word != _KINDS["int"]]
+    return f"must be {', '.join(words[:-1])} or {words[-1]}"

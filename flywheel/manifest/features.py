@@ -149,8 +149,6 @@ class Feature(Spec):
         is_number = self.type in ("float", "integer")
         if self.categories is not None and self.type != "category":
             raise ValueError("categories need `type: category`")
-        if self.on_unknown == "keep" and self.categories is None:
-            raise ValueError("on_unknown needs categories")
         if not is_number and (self.minimum is not None or self.maximum is not None):
             raise ValueError(f"a {self.type} has no minimum or maximum")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:

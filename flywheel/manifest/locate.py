@@ -18,13 +18,14 @@ class Place:
     """A part of a document.
 
     ``annotation`` is the type expected there (None for an unknown field), ``owner`` the model that the last step is a
-    field of, and ``field`` that field.
+    field of, and ``field`` that field; ``is_key`` says that a mapping's key is meant, not the value under it.
     """
 
     path: Path
     annotation: Any
     owner: type[BaseModel] | None
     field: FieldInfo | None
+    is_key: bool = False
 
     @property
     def is_secret(self) -> bool:
@@ -51,15 +52,15 @@ def locate(model: type[BaseModel], loc: Sequence[str | int]) -> Place:
     ('spec', 'stages', 0, 'config', 'fallback')
     """
     place = Place((), model, None, None)
-    for step in loc:
-        following = _step(place, step)
+    for step, after in zip(loc, [*loc[1:], ""], strict=False):
+        following = _step(place, step, about_key=after == "[key]")
         if following is None:
             break
         place = following
     return place
 
 
-def _step(place: Place, step: str | int) -> Place | None:
+def _step(place: Place, step: str | int, *, about_key: bool) -> Place | None:
     expected = place.annotation
     if _is_union(expected):
         member = next((m for m in get_args(expected) if _has_tag(m, step)), None)
@@ -71,7 +72,8 @@ def _step(place: Place, step: str | int) -> Place | None:
     if get_origin(expected) is list and isinstance(step, int):
         return Place(path, _plain(get_args(expected)[0]), None, None)
     if get_origin(expected) is dict:
-        return Place(path, _plain(get_args(expected)[1]), None, None)
+        key, value = get_args(expected)
+        return Place(path, _plain(key if about_key else value), None, None, is_key=about_key)
     return None
 
 

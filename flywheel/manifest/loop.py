@@ -129,7 +129,7 @@ class ExportConfig(Spec):
 
     destination_uri: str
     format: Literal["parquet"] = "parquet"
-    partition_by: list[Literal["date", "model_version", "label", "variant"]] = Field(default_factory=lambda: ["date"])
+    partition_by: list[Partition] = Field(default_factory=_default_partitions)
     sampling: Sampling = Sampling()
     min_confidence: Fraction = 0.0
     min_rows: int = Field(default=1, ge=1, description="The gate refuses an export with fewer rows")

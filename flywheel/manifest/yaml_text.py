@@ -120,30 +120,30 @@ class _Reader:
     def _node(self, event: Event, events: Iterator[Event], depth: int) -> Node:
         if depth > MAX_DEPTH:
             self._stop(event, f"is nested deeper than {MAX_DEPTH} levels")
+        if not isinstance(event, NodeEvent):
+            self._stop(event, "ends too early")
         if isinstance(event, AliasEvent):
             if event.anchor not in self._anchors:
                 self._stop(event, f"*{event.anchor} has no anchor &{event.anchor} before it")
             return self._anchors[event.anchor]
-        if not isinstance(event, NodeEvent):
-            self._stop(event, "ends too early")
-        tag = getattr(event, "ctag", None)
-        if tag is not None:
-            self._problem(event, tag, "is a YAML tag; write the plain value, in quotes where it is text")
-        if isinstance(event, MappingStartEvent):
-            node = self._mapping(event, events, depth)
-        elif isinstance(event, SequenceStartEvent):
-            node = self._sequence(event, events, depth)
-        elif isinstance(event, ScalarEvent):
-            node = self._scalar(event)
-        else:
-            self._stop(event, "cannot be read")
+        node = self._new_node(event, events, depth)
         if node.values > MAX_VALUES:
             self._stop(event, f"holds more than {MAX_VALUES:,} values once its anchors are filled in")
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         return node
 
-    def _scalar(self, event: ScalarEvent) -> Node:
+    def _new_node(self, event: NodeEvent, events: Iterator[Event], depth: int) -> Node:
+        tag = getattr(event, "ctag", None)
+        if tag is not None:
+            self._problem(event, tag, "is a YAML tag; write the plain value, in quotes where it is text")
+        if isinstance(event, MappingStartEvent):
+            return self._mapping(event, events, depth)
+        if isinstance(event, SequenceStartEvent):
+            return self._sequence(event, events, depth)
+        return self._scalar(event)
+
+    def _scalar(self, event: Any) -> Node:
         line = event.start_mark.line + 1
         if not event.implicit[0]:
             return Node(event.value, line)

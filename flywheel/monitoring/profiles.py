@@ -8,15 +8,16 @@ import polars as pl
 
 from flywheel.drift.baseline import Baseline
 from flywheel.drift.profile import profile
+from flywheel.lake.span import time_span
 from flywheel.lake.tables import PROFILES
 
 
 def profile_rows(predictions: pl.DataFrame, baseline: Baseline, number: int, predicted_at: datetime) -> pl.DataFrame:
     """Return a batch's counts on the baseline's bins, with what is needed to find them again by batch and by time."""
-    if predictions.is_empty():
+    times = time_span(predictions)
+    if times is None:
         return pl.DataFrame(schema=PROFILES)
-    first, last = predictions["event_time"].min(), predictions["event_time"].max()
-    assert isinstance(first, datetime)
+    first, last = times
     return (
         profile(predictions, baseline)
         .with_columns(

@@ -28,8 +28,9 @@ class Window:
 def latest_window(profiles: LakeTable, baseline_id: str, config: DriftConfig, as_of: datetime) -> Window:
     """Return the newest window of a pipeline that was known at ``as_of``.
 
-    A window by rows takes the newest whole batches until it has ``window_size`` rows; a window by time those whose newest
-    event is younger than ``window``. Only batches profiled on ``baseline_id`` count, so a window starts anew with it.
+    A window by rows takes the newest whole batches until it has ``window_size`` rows; a window by time those whose
+    newest event is younger than ``window``. Only batches profiled on ``baseline_id`` count, so a window starts anew
+    with it.
     """
     known = (pl.col("baseline_id") == baseline_id) & (pl.col("predicted_at") <= as_of)
     if config.window is not None:

@@ -16,7 +16,7 @@ def sample_keys(ids: pl.Series) -> pl.Series:
     """Return the key of each id as Int64; null for a null id.
 
     >>> sample_keys(pl.Series(["trace-1", None])).to_list()
-    [-6233306270282104229, None]
+    [1728941559762763953, None]
     """
     digits = run_rowwise("hash_ids", pl.DataFrame({"id": ids.cast(pl.String)}))["digits"]
     return digits.str.decode("hex").bin.reinterpret(dtype=pl.Int64, endianness="big").alias("sample_key")

@@ -1,4 +1,5 @@
-"""Delivers committed batches to the sinks, at least once; the batch number is the key a receiver can tell repeats by."""
+"""Delivers committed batches to the sinks, at least once; the batch number is the key a receiver can tell repeats
+by."""
 
 from __future__ import annotations
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from flywheel.context import PipelineContext
-from flywheel.lake import sql
-from flywheel.lake.duck import connect
+from flywheel.lake.duck import connect, query
 
 _PARTITIONS = 7
 
@@ -30,5 +29,5 @@ def last_predictions(context: PipelineContext, number: int) -> pl.DataFrame | No
         connection.register(
             "predictions", rows.with_columns(entity).rename({inference.output_field: "prediction"}).to_arrow()
         )
-        found = connection.sql(sql.load("select_last_predictions"), params={"batch": number}).pl()
+        found = query(connection, "select_last_predictions", {"batch": number})
     return found.rename({"prediction": inference.output_field})

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import polars as pl
 
 from flywheel.context import PipelineContext
-from flywheel.monitoring.reference import find_baseline
 from flywheel.metadata.ledger import InferencePlan, LedgerEntry
 from flywheel.monitoring.profiles import profile_rows
+from flywheel.monitoring.reference import find_baseline
 from flywheel.scoring.staging import ScoredBatch
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from flywheel.context import PipelineContext
 from flywheel.errors import FlywheelError
 from flywheel.inference.client import ModelClient
-from flywheel.inference.predict import check_model
+from flywheel.inference.compatible import check_model
 from flywheel.metadata.ledger import InferencePlan, LedgerEntry
 from flywheel.metadata.schema import DriftCheck
 from flywheel.registry.version import RegisteredModel

@@ -5,19 +5,20 @@ from __future__ import annotations
 import polars as pl
 
 from flywheel.context import PipelineContext
-from flywheel.inference.breaker import CircuitBreaker, Gate
+from flywheel.inference.breaker import CircuitBreaker
 from flywheel.inference.client import ModelClient
-from flywheel.inference.predict import Target, predict
-from flywheel.lake import sql
-from flywheel.lake.duck import connect
+from flywheel.inference.compatible import encoding_for
+from flywheel.inference.fallback import Scored
+from flywheel.inference.predict import Target, predict, predict_nothing
+from flywheel.lake.duck import connect, query
+from flywheel.lake.span import time_span
 from flywheel.lake.tables import QUARANTINE, LakeTable
 from flywheel.manifest.documents import SourceSpec
 from flywheel.manifest.jsonpath import JsonPath
 from flywheel.manifest.pipeline import Pipeline
 from flywheel.metadata.ledger import InferencePlan, LedgerEntry
-from flywheel.records.encode import encode, learn_encoding
+from flywheel.records.encode import encode
 from flywheel.records.prepare import Prepared, prepare
-from flywheel.scoring.drift_gate import DriftGate
 from flywheel.scoring.last_known import last_predictions
 from flywheel.scoring.staging import ScoredBatch, read_staged, stage
 from flywheel.sources.base import Source
@@ -41,19 +42,7 @@ def score_batch(
     pipeline = context.pipeline
     records = source.read(entry.plan.slices, record_paths(pipeline, spec))
     prepared = drop_logged(context, prepare(records, pipeline, spec.event_time), entry.number)
-    card = None
-    if entry.plan.model_version is not None:
-        card = context.registry.get(entry.plan.model_id, entry.plan.model_version).card
-    encoding = card.encoding if card else learn_encoding(pipeline.input_features, prepared.rows)
-    scored = predict(
-        prepared.rows,
-        encode(prepared.rows, encoding),
-        client,
-        _gate(context, entry, client),
-        Target(entry.plan.model_id, entry.plan.model_version, card),
-        pipeline,
-        last_predictions(context, entry.number),
-    )
+    scored = _predict(context, entry, prepared.rows, client)
     return stage(
         context,
         ScoredBatch(
@@ -89,26 +78,29 @@ def drop_logged(context: PipelineContext, prepared: Prepared, number: int) -> Pr
 
 def _logged_ids(predictions: LakeTable, rows: pl.DataFrame, number: int) -> pl.DataFrame:
     ids = rows.select("prediction_id")
-    if rows.is_empty():
-        return ids
-    first, last = rows.select(
-        pl.col("event_time").dt.date().min().alias("a"), pl.col("event_time").dt.date().max()
-    ).row(0)
-    files = predictions.files(dates=(first, last))
+    times = time_span(rows)
+    files = predictions.files(dates=(times[0].date(), times[1].date())) if times else []
     if not files:
         return ids.clear()
     with connect() as connection:
         connection.register("ids", ids.to_arrow())
         predictions.attach(connection, "predictions", files, ["prediction_id", "batch_id"])
-        return connection.sql(sql.load("find_logged_ids"), params={"batch": number}).pl()
+        return query(connection, "find_logged_ids", {"batch": number})
 
 
-def _gate(context: PipelineContext, entry: LedgerEntry[InferencePlan], client: ModelClient) -> Gate:
-    if entry.plan.serve_fallback:
-        return DriftGate()
-    return CircuitBreaker(
-        context.database, client.endpoint, entry.plan.model_id, context.pipeline.inference.circuit_breaker
-    )
+def _predict(
+    context: PipelineContext, entry: LedgerEntry[InferencePlan], rows: pl.DataFrame, client: ModelClient
+) -> Scored:
+    pipeline, plan = context.pipeline, entry.plan
+    card = context.registry.get(plan.model_id, plan.model_version).card if plan.model_version is not None else None
+    target = Target(plan.model_id, plan.model_version, card)
+    last_known = last_predictions(context, entry.number)
+    if plan.serve_fallback:
+        reason = "the newest drift check asks for the fallback (on_drift: fallback)"
+        return predict_nothing(rows, target, pipeline, reason, last_known)
+    encoding = encoding_for(pipeline, card)
+    breaker = CircuitBreaker(context.database, client.endpoint, plan.model_id, pipeline.inference.circuit_breaker)
+    return predict(rows, encode(rows, encoding), client, breaker, target, pipeline, last_known)
 
 
 def _prediction_rows(rows: pl.DataFrame, entry: LedgerEntry[InferencePlan], table: LakeTable) -> pl.DataFrame:

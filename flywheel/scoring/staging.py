@@ -1,8 +1,8 @@
 """Fixes what a batch came to, once, before any table is written.
 
 A model server may answer differently the second time (a fallback, another replica), so the first scored rows that reach
-the staging folder are the batch: whoever comes second, a re-run or a run beside it, takes those. The file stays until the
-batch is committed and delivered, so the folder is also the list of what sinks have yet to get.
+the staging folder are the batch: whoever comes second, a re-run or a run beside it, takes those. The file stays until
+the batch is committed and delivered, so the folder is also the list of what sinks have yet to get.
 """
 
 from __future__ import annotations

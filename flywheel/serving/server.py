@@ -56,7 +56,7 @@ class ModelServer:
         add_GRPCInferenceServiceServicer_to_server(InferenceServicer(self.models), self._server)
 
     def start(self) -> str:
-        """Load the champions, listen, and return the address; a champion whose file is refused is logged and left out."""
+        """Load the champions, listen and return the address; a champion whose file is refused is left out."""
         host = self.address.rpartition(":")[0]
         try:
             port = self._server.add_insecure_port(self.address)

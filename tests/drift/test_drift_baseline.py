@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flywheel.drift.baseline import FREQUENT, KNOWN, Baseline, CategoryBaseline, NumericBaseline, fit_baseline
 from flywheel.drift.measured import Measured
@@ -100,7 +102,7 @@ def test_what_is_too_rare_to_be_remembered_is_unseen_on_both_sides() -> None:
 
 
 def test_a_column_that_the_reference_lacks_is_named() -> None:
-    with pytest.raises(FlywheelError, match="no 'prediction.score' in the reference of baseline 'b'; there is: x"):
+    with pytest.raises(FlywheelError, match=r"no 'prediction\.score' in the reference of baseline 'b'; there is: x"):
         fit_baseline(pl.DataFrame({"x": [1.0]}), [*X, Measured("prediction.score", "numeric")], "b")
 
 
@@ -112,3 +114,10 @@ def test_the_prediction_may_come_from_rows_of_its_own() -> None:
     assert baseline.rows == 3
     assert sum(baseline.features["x"].counts) == 3
     assert sum(baseline.features["prediction.score"].counts) == 2
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(), max_size=60))
+def test_every_edge_survives_json_to_the_last_bit(values: list[float]) -> None:
+    feature = numeric([*values, 0.0, 0.0, -1.7976931348623157e308])
+    assert NumericBaseline.model_validate_json(feature.model_dump_json()) == feature

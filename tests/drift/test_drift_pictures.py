@@ -76,7 +76,7 @@ def test_text_for_the_terminal() -> None:
         ["UA"] * 60 + ["AA"] * 40, ["UA"] * 40 + ["AA"] * 40 + ["new"] * 20, "category"
     )
     assert histogram_text(baseline, counts, ["x"]).splitlines() == [
-        "x  (psi 1.601)",
+        "x  (psi 1.600)",
         "        reference                        window",
         "    UA   60.0% ████████████████████████   40.0% ████████████████",
         "    AA   40.0% ████████████████           40.0% ████████████████",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -39,10 +40,9 @@ def frame(rows: list[tuple[float | None, str | None, float | None]]) -> pl.DataF
 @given(records, records, st.lists(st.integers(0, 120), max_size=4))
 def test_merged_profiles_equal_a_scan_of_all_rows(reference: list, window: list, cuts: list[int]) -> None:
     baseline = fit_baseline(frame(reference), MEASURED, "b")
-    bounds = [0, *sorted(cuts), len(window)]
-    parts = [frame(window[start:stop]) for start, stop in zip(bounds, bounds[1:], strict=False)]
+    bounds = [0, *sorted(min(cut, len(window)) for cut in cuts), len(window)]
+    parts = [frame(window[start:stop]) for start, stop in pairwise(bounds)]
     merged = merge([profile(part, baseline) for part in parts])
-    # Cut points beyond the end repeat no row: slices are empty there.
     whole = profile(frame(window), baseline)
     assert_frame_equal(merged, merge([whole]))
     from_parts, from_scan = counts_by_feature(merged, baseline), counts_by_feature(whole, baseline)
@@ -133,9 +133,7 @@ def test_a_null_prediction_column_counts_as_missing() -> None:
 
 
 def test_features_named_like_our_own_columns_are_measured() -> None:
-    rows = pl.DataFrame(
-        {"rows": ["a", "b"], "count": [1.0, 2.0], "value": ["x", "x"], "bin": [1, 2], "feature": [1, 2]}
-    )
+    rows = pl.DataFrame({"rows": ["a", "b"], "count": [1.0, 2.0], "value": ["x", "y"], "bin": [1, 2], "name": [3, 3]})
     measured = [Measured(name, "category" if name in {"rows", "value"} else "numeric") for name in rows.columns]
     baseline = fit_baseline(rows, measured, "b")
     counts = counts_by_feature(merge([profile(rows, baseline)]), baseline)

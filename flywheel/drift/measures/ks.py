@@ -15,7 +15,7 @@ class KolmogorovSmirnov:
 
     For numeric features; of the values that are not missing. 0 to 1. Between two edges the functions may differ by more
     than at them: the true two-sample statistic is never smaller than this one and larger by at most
-    ``ks_error_bound``: under 2/100 for every reference of at least 100 rows, 0 for one of few distinct values.
+    ``ks_error_bound``: at most 2/100 for every reference of at least 100 rows, 0 for one of few distinct values.
 
     References
     ----------

@@ -1,0 +1,94 @@
+"""Drift checks and what they led to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from flywheel.metadata.database import Database
+from flywheel.metadata.schema import DriftCheck, Retraining
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """What was measured on one feature; ``ratio`` is the worst measure over its threshold, 1 and more is drift."""
+
+    feature: str
+    severity: str
+    worst_measure: str | None
+    threshold: float | None
+    ratio: float | None
+    measures: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A drift check; ``retraining`` is what the retrain it asked for came to (None: none was asked for or has
+    begun)."""
+
+    id: str
+    pipeline: str
+    as_of: datetime
+    outcome: str
+    severity: str
+    action: str
+    reason: str
+    baseline_id: str
+    first_batch: int
+    last_batch: int
+    rows: int
+    retraining: str | None
+    features: list[FeatureDrift]
+
+    @property
+    def is_unresolved(self) -> bool:
+        """Whether it found drift, asked for a retrain, and no retrain has been done."""
+        return self.action == "retrain" and self.retraining in (None, "running")
+
+
+def latest_check(database: Database, pipeline: str) -> Check | None:
+    """Return the newest drift check of a pipeline, or None."""
+    return next(iter(check_history(database, pipeline, limit=1)), None)
+
+
+def check_history(database: Database, pipeline: str | None, limit: int) -> list[Check]:
+    """Return the newest ``limit`` drift checks, newest first; None for all pipelines."""
+    wanted = select(DriftCheck).order_by(DriftCheck.as_of.desc(), DriftCheck.last_batch.desc()).limit(limit)
+    if pipeline is not None:
+        wanted = wanted.where(DriftCheck.pipeline == pipeline)
+    with database.session() as session:
+        return [_check(session, row) for row in session.scalars(wanted)]
+
+
+def _check(session: Session, row: DriftCheck) -> Check:
+    retraining = session.get(Retraining, (row.pipeline, row.id))
+    return Check(
+        id=row.id,
+        pipeline=row.pipeline,
+        as_of=row.as_of,
+        outcome=row.outcome,
+        severity=row.severity,
+        action=row.action,
+        reason=row.reason,
+        baseline_id=row.baseline_id,
+        first_batch=row.first_batch,
+        last_batch=row.last_batch,
+        rows=row.rows,
+        retraining=(retraining.outcome or retraining.status) if retraining else None,
+        features=[_feature(finding) for finding in row.measures],
+    )
+
+
+def _feature(finding: dict[str, Any]) -> FeatureDrift:
+    return FeatureDrift(
+        feature=finding["feature"],
+        severity=finding["severity"],
+        worst_measure=finding["worst_measure"],
+        threshold=finding["threshold"],
+        ratio=finding["ratio"],
+        measures=finding["measures"],
+    )

@@ -1,0 +1,93 @@
+"""Measures a model on labelled rows. Sampled rows count by their weight, so that the figures are those of all rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from flywheel.records.encode import encode
+from flywheel.training.fit import FittedModel, FloatArray, numbers, row_weights
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's figures on ``rows`` rows.
+
+    ``metrics`` has auc, average_precision, log_loss and accuracy for a classification, and for an anomaly detector too
+    where the rows have labels of both kinds (its score, in (0, 1], is then read as a probability); rmse and mae for a
+    regression.
+    """
+
+    rows: int
+    metrics: dict[str, float]
+
+
+def evaluate(model: FittedModel, rows: pl.DataFrame) -> Evaluation:
+    """Measure ``model`` on ``rows``: features and label, with confidence and weight where there are any."""
+    matrix = encode(rows, model.encoding)
+    if model.task == "regression":
+        weights = row_weights(rows, model.task)
+        return Evaluation(rows.height, value_metrics(numbers(rows["label"]), model.estimator.predict(matrix), weights))
+    if model.task == "anomaly":
+        return Evaluation(rows.height, _anomaly_metrics(model, matrix, rows))
+    return Evaluation(rows.height, _class_metrics(model, matrix, rows))
+
+
+def score_metrics(truth: npt.NDArray[np.bool_], score: FloatArray, weights: FloatArray) -> dict[str, float]:
+    """Return auc, average_precision and log_loss of a probability; empty unless ``truth`` has both values."""
+    from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+    if truth.all() or not truth.any():
+        return {}
+    return {
+        "auc": float(roc_auc_score(truth, score, sample_weight=weights)),
+        "average_precision": float(average_precision_score(truth, score, sample_weight=weights)),
+        "log_loss": float(log_loss(truth, score, sample_weight=weights, labels=[False, True])),
+    }
+
+
+def value_metrics(truth: FloatArray, value: FloatArray, weights: FloatArray) -> dict[str, float]:
+    """Return the root mean squared error and the mean absolute error, in the label's unit."""
+    error = value - truth
+    return {
+        "rmse": float(np.sqrt(np.average(error**2, weights=weights))),
+        "mae": float(np.average(np.abs(error), weights=weights)),
+    }
+
+
+def _class_metrics(model: FittedModel, matrix: FloatArray, rows: pl.DataFrame) -> dict[str, float]:
+    probabilities = model.estimator.predict_proba(matrix)
+    weights = row_weights(rows, model.task)
+    labels = rows["label"].cast(pl.String).to_numpy()
+    named = np.array(model.classes, dtype=object)[probabilities.argmax(axis=1)]
+    position = model.classes.index(model.target) if model.target in model.classes else None
+    score = np.zeros(rows.height) if position is None else probabilities[:, position]
+    return {
+        **score_metrics(labels == model.target, score, weights),
+        "accuracy": float(np.average(named == labels, weights=weights)),
+    }
+
+
+def _anomaly_metrics(model: FittedModel, matrix: FloatArray, rows: pl.DataFrame) -> dict[str, float]:
+    labelled = _labelled(rows)
+    if not labelled.any():
+        return {}
+    known = rows.filter(pl.Series(labelled))
+    truth: npt.NDArray[Any] = known["label"].cast(pl.String).to_numpy() == model.target
+    # What an anomaly's label is worth is its confidence, though the model did not learn from it.
+    weights = row_weights(known, "classification")
+    found = score_metrics(truth, -model.estimator.score_samples(matrix[labelled]), weights)
+    if not found:
+        return {}
+    flagged = model.estimator.predict(matrix[labelled]) == -1
+    return {**found, "accuracy": float(np.average(flagged == truth, weights=weights))}
+
+
+def _labelled(rows: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    if "label" not in rows.columns:
+        return np.zeros(rows.height, dtype=bool)
+    return rows["label"].is_not_null().to_numpy()

@@ -1,0 +1,105 @@
+"""One retrain, from training rows to a decision; the caller registers what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from flywheel.errors import ManifestError
+from flywheel.manifest.loop import TrainingConfig
+from flywheel.manifest.pipeline import Pipeline
+from flywheel.registry.card import ModelCard
+from flywheel.registry.loading import LoadedModel
+from flywheel.training.evaluate import Evaluation, evaluate
+from flywheel.training.fit import FittedModel, fit
+from flywheel.training.gate import GateDecision, decide
+from flywheel.training.holdout import NotEnoughData, Split, shortfall, split_by_time
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model and how it did.
+
+    Attributes
+    ----------
+    model
+        What would serve: fitted once more with the hold-out if it passed and the manifest says ``refit``.
+    evaluation, champion
+        The candidate before that, and the champion, on the same hold-out.
+    """
+
+    model: FittedModel
+    evaluation: Evaluation
+    champion: Evaluation | None
+    decision: GateDecision
+
+
+def train_candidate(rows: pl.DataFrame, pipeline: Pipeline, champion: LoadedModel | None) -> Candidate | NotEnoughData:
+    """Train a candidate on all but the newest rows, and compare it with the champion on those.
+
+    Parameters
+    ----------
+    rows
+        Training rows: the input features, ``event_time`` and ``label``, with ``confidence`` and ``weight`` where there
+        are any. Rows without a label are left out, unless the task is anomaly.
+    champion
+        The model to beat, None for a pipeline's first.
+
+    Raises
+    ------
+    ManifestError
+        The pipeline has no training section, or its parameters are wrong.
+    """
+    training = require_training(pipeline)
+    usable = rows if training.task == "anomaly" else rows.filter(pl.col("label").is_not_null())
+    ordered = usable.sort("event_time", *(name for name in ("prediction_id",) if name in usable.columns))
+    split = split_by_time(ordered, training.holdout)
+    missing = shortfall(split, training)
+    if missing is not None:
+        return missing
+    return _compare(ordered, split, pipeline, training, FittedModel.of(champion) if champion else None)
+
+
+def card_of(
+    model: FittedModel, training: TrainingConfig, as_of: datetime, baseline_id: str, export_id: str | None
+) -> ModelCard:
+    """Return the card that ``model`` is registered with."""
+    return ModelCard(
+        task=training.task,
+        algorithm=training.algorithm,
+        parameters=training.parameters,
+        encoding=model.encoding,
+        classes=model.classes,
+        target=model.target,
+        rows=model.rows,
+        trained_from=model.trained_from,
+        trained_to=model.trained_to,
+        as_of=as_of,
+        export_id=export_id,
+        baseline_id=baseline_id,
+    )
+
+
+def require_training(pipeline: Pipeline) -> TrainingConfig:
+    """Return the pipeline's training section; ManifestError where it has none."""
+    if pipeline.training is None:
+        raise ManifestError(
+            f"pipeline {pipeline.name!r} does not say how its model is trained",
+            state="nothing was trained",
+            next_step=f"add spec.training, or apply a document of kind Training named {pipeline.name}",
+        )
+    return pipeline.training
+
+
+def _compare(
+    rows: pl.DataFrame, split: Split, pipeline: Pipeline, training: TrainingConfig, champion: FittedModel | None
+) -> Candidate:
+    model = fit(split.train, pipeline, training)
+    evaluation = evaluate(model, split.holdout)
+    theirs = evaluate(champion, split.holdout) if champion else None
+    decision = decide(evaluation, theirs, training.gate)
+    if decision.passed and training.refit:
+        model = fit(rows, pipeline, training)
+    return Candidate(model, evaluation, theirs, decision)
