@@ -7,6 +7,7 @@ from datetime import datetime
 from flywheel.context import PipelineContext, at
 from flywheel.drift.severity import recommendation
 from flywheel.monitoring.decision import Decision, check_drift
+from flywheel.monitoring.reconcile import unanswered_checks
 from tasks.events import DRIFT_DETECTED, emit
 from tasks.step import step
 
@@ -39,3 +40,9 @@ def announce_drift(decision: Decision) -> None:
         },
         action=decision.action,
     )
+
+
+@step("find unanswered checks", retries=2)
+def find_unanswered(context: PipelineContext, as_of: datetime) -> list[str]:
+    """Return the drift checks whose retrain is not done."""
+    return unanswered_checks(context, as_of)

@@ -12,7 +12,8 @@ from flywheel.feedback.ingest import Events
 from flywheel.feedback.join import Joined
 from flywheel.manifest.documents import SourceSpec
 from flywheel.metadata.ledger import JoinPlan, LedgerEntry
-from flywheel.sources.base import Source, open_source
+from flywheel.sources.base import Source
+from flywheel.sources.open import open_source
 from tasks.step import step
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel
@@ -13,7 +14,12 @@ from flywheel.drift.picture import histogram_png
 from flywheel.drift.severity import recommendation
 from flywheel.monitoring.decision import Decision
 from flywheel.monitoring.window import span
+from flywheel.retraining.request import RetrainRequest
 from flywheel.scoring.deliver import SinkFailure
+from flywheel.training.holdout import NotEnoughData
+
+if TYPE_CHECKING:
+    from flywheel.training.train import Candidate
 
 _WORST_FEATURES = 4
 
@@ -64,3 +70,26 @@ def _pictures(decision: Decision) -> list[str]:
         return []
     image = base64.b64encode(histogram_png(decision.baseline, decision.counts, worst)).decode()
     return [f"![histograms of {', '.join(worst)} against the baseline](data:image/png;base64,{image})"]
+
+
+def publish_retrain(context: PipelineContext, request: RetrainRequest, trained: Candidate | NotEnoughData) -> None:
+    """Show how a retrain ended, with both models' figures on the hold-out."""
+    lines = [
+        f"# Retrain of {context.name} at {at(request.as_of)}",
+        f"**{(request.outcome or 'running').replace('_', ' ')}**: {request.reason}.",
+        f"Asked for by `{request.key}`; candidate version {request.candidate}, champion version {request.champion}.",
+        *_comparison(trained),
+    ]
+    create_markdown_artifact("\n\n".join(lines), key=f"retrain-{context.name}", description=request.reason)
+
+
+def _comparison(trained: Candidate | NotEnoughData) -> list[str]:
+    if isinstance(trained, NotEnoughData):
+        return []
+    champion = trained.champion.metrics if trained.champion else {}
+    head = [f"| on {trained.evaluation.rows:,} held-out rows | candidate | champion |", "| --- | --- | --- |"]
+    rows = [
+        f"| {name} | {_number(value)} | {_number(champion.get(name))} |"
+        for name, value in trained.evaluation.metrics.items()
+    ]
+    return ["\n".join([*head, *rows])]

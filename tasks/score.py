@@ -15,7 +15,8 @@ from flywheel.metadata.ledger import InferencePlan, LedgerEntry
 from flywheel.scoring import deliver, log, plan, score
 from flywheel.scoring.deliver import SinkFailure
 from flywheel.scoring.staging import ScoredBatch
-from flywheel.sources.base import Source, open_source
+from flywheel.sources.base import Source
+from flywheel.sources.open import open_source
 from tasks.step import step
 
 

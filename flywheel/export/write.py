@@ -32,10 +32,9 @@ _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 def find_export(storage: StorageMap, folder: str) -> ExportManifest | None:
     """Return the manifest of the export in ``folder``, or None where none has been published."""
-    try:
-        return ExportManifest.from_json(storage.read_bytes(f"{folder}/{MANIFEST_FILE}"))
-    except FileNotFoundError:
+    if not any(file.path == MANIFEST_FILE for file in storage.list_files(folder)):
         return None
+    return ExportManifest.from_json(storage.read_bytes(f"{folder}/{MANIFEST_FILE}"))
 
 
 def write_export(

@@ -23,7 +23,8 @@ def condition_problems(pipeline: Pipeline, feedback: Path, inference: Path) -> I
         payload = payload_schema(pipeline.feedback)
         for index, rule in enumerate(pipeline.feedback.labels):
             if rule.when is not None:
-                yield from _compiled((*feedback, "labels", index, "when"), rule.when, payload)
+                found = _compiled((*feedback, "labels", index, "when"), rule.when, payload)
+                yield from (Finding(finding.path, finding.message + _hint(finding.message)) for finding in found)
     prediction = prediction_struct(pipeline)
     schema = output_schema(pipeline)
     for index, sink in enumerate(pipeline.spec.sinks):
@@ -36,6 +37,12 @@ def condition_problems(pipeline: Pipeline, feedback: Path, inference: Path) -> I
             if name not in fields:
                 path = (*inference, "default_prediction", name)
                 yield Finding(path, f"is no field of the prediction{did_you_mean(name, fields)}: {', '.join(fields)}")
+
+
+def _hint(message: str) -> str:
+    if "text (" in message:
+        return "; a payload field is text unless it is written as {path: …, type: float}"
+    return "; a payload field goes by its bare name" if "'payload'" in message else ""
 
 
 def _compiled(path: Path, text: str, schema: pl.Schema) -> Iterator[Finding]:

@@ -181,6 +181,7 @@ class Retraining(Base):
     status: Mapped[str] = mapped_column(String(10))  # running | done
     outcome: Mapped[str | None] = mapped_column(String(20))  # promoted | in_review | rejected | not_enough_data
     reason: Mapped[str] = mapped_column(Text, default="")
+    champion: Mapped[int | None]
     candidate: Mapped[int | None]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]

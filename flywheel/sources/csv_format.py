@@ -57,30 +57,25 @@ class Decoded:
 
 
 def read_header(file: PartFile) -> Header:
-    """Return the header; ``UnreadableFileError`` where the file does not begin with text."""
+    """Return the first line; ``UnreadableFileError`` where the file does not begin with text."""
     length = _FIRST_READ
     while True:
-        content = file.read(0, min(length, file.size))
-        rows = CsvRows(columns=1).split(content)
-        first = int(rows.rows.stops[0]) if len(rows.rows) else 0
-        finished = rows.open_from is None or first <= rows.open_from
-        if finished or length >= min(file.size, _LONGEST_HEADER):
-            break
+        lines = split_lines(file.read(0, min(length, file.size))).not_blank()
+        if len(lines) > 1 or length >= min(file.size, _LONGEST_HEADER):
+            return _parse_header(lines)
         length *= 8
-    return _parse_header(content)
 
 
-def _parse_header(content: bytes) -> Header:
-    lines = split_lines(content).not_blank()
-    start = len(BOM) if content.startswith(BOM) else 0
-    first = Lines(lines.data, np.array([start], np.int64), lines.stops[:1])
-    text = first.text()[0] if len(lines) else None
-    if text is None:
+def _parse_header(lines: Lines) -> Header:
+    begin = len(BOM) if lines.data[: len(BOM)].tobytes() == BOM else 0
+    first = Lines(lines.data, np.maximum(lines.starts[:1], begin), lines.stops[:1])
+    text = first.text()
+    if text.null_count() or text.is_empty():
         raise UnreadableFileError("its first line is not a header in UTF-8")
     fields = find_fields(first)
     starts, stops = fields.of_rows(np.array([True]), int(fields.counts[0]))
-    names = [_unquote(to_text(slices_of(first.data, starts[:, i], stops[:, i]))).text[0] for i in range(starts.shape[1])]
-    return Header(tuple(name or "" for name in names), text, int(first.stops[0]))
+    names = _unquote(to_text(slices_of(first.data, starts[0], stops[0]))).text.fill_null("")
+    return Header(tuple(names), text[0], int(first.stops[0]))
 
 
 def _decode(rows: Lines, header: Header, paths: Sequence[JsonPath]) -> Decoded:

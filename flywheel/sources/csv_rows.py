@@ -53,7 +53,7 @@ class Fields:
 
     def of_rows(self, good: npt.NDArray[np.bool_], columns: int) -> tuple[Offsets, Offsets]:
         """Return where the fields start and stop, as ``[rows, columns]``, of the rows that have all their columns."""
-        inner = self.commas[good[self.row_of]].reshape(-1, columns - 1)
+        inner = self.commas[good[self.row_of]].reshape(int(good.sum()), columns - 1)
         kept = self.rows.keep(good)
         starts = np.concatenate([kept.starts[:, None], inner + 1], axis=1)
         stops = np.concatenate([inner, kept.ends[:, None]], axis=1)

@@ -48,9 +48,7 @@ def shortfall(split: Split, training: TrainingConfig) -> NotEnoughData | None:
     """Return what is missing for a fair comparison, or None."""
     total = split.train.height + split.holdout.height
     if total < training.min_rows:
-        return NotEnoughData(
-            f"{total} {'rows' if training.task == 'anomaly' else 'labelled rows'}; training.min_rows is {training.min_rows}"
-        )
+        return NotEnoughData(f"{total} usable rows; training.min_rows is {training.min_rows}")
     if split.holdout.height < MIN_HOLDOUT:
         return NotEnoughData(
             f"{split.holdout.height} rows in the hold-out, the newest {training.holdout}; {MIN_HOLDOUT} are needed"

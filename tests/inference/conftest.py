@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -78,6 +79,19 @@ def fake() -> Iterator[FakeServer]:
         server.start()
         yield servicer
         server.stop(None).wait()
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """Builders of a fake server's answers."""
+
+    response: Callable[..., pb.ModelInferResponse] = tensor_response
+    probabilities: Answer = probabilities
+
+
+@pytest.fixture
+def tensors() -> Tensors:
+    return Tensors()
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_a_skops_file_that_would_call_a_function_is_not_run(registry, classifier
     monkeypatch.chdir(tmp_path)
     harmful = make_pipeline(FunctionTransformer(os.system), classifier.model)
     register(registry, classifier, skops.io.dumps(harmful))
-    with pytest.raises(TamperedModelError, match="types that are not trusted.*system"):
+    with pytest.raises(TamperedModelError, match=r"types that are not trusted.*system"):
         registry.load("flights", 1)
 
 

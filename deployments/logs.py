@@ -1,0 +1,65 @@
+"""``flywheel logs``: what the newest runs of a pipeline wrote."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterTags,
+    LogFilter,
+    LogFilterFlowRunId,
+    LogFilterTimestamp,
+)
+from prefect.client.schemas.objects import FlowRun, Log
+from prefect.client.schemas.sorting import FlowRunSort, LogSort
+
+_RUNS = 10
+_PAGE = 200
+_POLL_SECONDS = 2.0
+
+
+def follow(name: str, follow: bool) -> Iterator[str]:
+    """Yield the log lines of the pipeline's newest runs, oldest first; with ``follow``, then go on as they come."""
+    with get_client(sync_client=True) as client:
+        since: datetime | None = None
+        while True:
+            runs = _newest_runs(client, name)
+            for log in _logs(client, runs, since):
+                since = log.timestamp
+                yield _line(log, runs)
+            if not follow:
+                return
+            time.sleep(_POLL_SECONDS)
+
+
+def _newest_runs(client: SyncPrefectClient, name: str) -> dict[object, FlowRun]:
+    runs = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=["flywheel", name])),
+        sort=FlowRunSort.START_TIME_DESC,
+        limit=_RUNS,
+    )
+    return {run.id: run for run in runs}
+
+
+def _logs(client: SyncPrefectClient, runs: dict[object, FlowRun], since: datetime | None) -> Iterator[Log]:
+    if not runs:
+        return
+    wanted = LogFilter(
+        flow_run_id=LogFilterFlowRunId(any_=list(runs)),  # type: ignore[arg-type]
+        timestamp=LogFilterTimestamp(after_=since) if since else None,
+    )
+    offset = 0
+    while page := client.read_logs(wanted, limit=_PAGE, offset=offset, sort=LogSort.TIMESTAMP_ASC):
+        for log in page:
+            if since is None or log.timestamp > since:
+                yield log
+        offset += _PAGE
+
+
+def _line(log: Log, runs: dict[object, FlowRun]) -> str:
+    run = runs.get(log.flow_run_id)
+    return f"{log.timestamp:%Y-%m-%d %H:%M:%S} {run.name if run else log.flow_run_id}: {log.message}"

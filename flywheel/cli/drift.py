@@ -1,0 +1,104 @@
+"""``flywheel drift``: what the newest checks found, and all that came before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from flywheel.cli import output
+from flywheel.cli.options import AnyPipelineOption, JsonOption, LimitOption
+from flywheel.cli.session import open_database
+
+if TYPE_CHECKING:
+    from flywheel.metadata.queries.drift_checks import Check
+
+SHOWN_FEATURES = 8
+
+app = typer.Typer(
+    help="Look at drift checks.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def status(pipeline: AnyPipelineOption = None, as_json: JsonOption = False) -> None:
+    """Show the newest check of each pipeline, its worst features, and what to do about it."""
+    from flywheel.metadata.queries.drift_checks import latest_check
+    from flywheel.metadata.queries.pipelines import select_pipelines
+
+    database = open_database()
+    names = select_pipelines(database, pipeline)
+    found = [check for name in names if (check := latest_check(database, name))]
+    if as_json:
+        output.print_json(found)
+        return
+    unchecked = sorted(set(names) - {check.pipeline for check in found})
+    for check in found:
+        _print_check(check)
+    for name in unchecked:
+        output.say(f"{name}: no drift check so far; next: flywheel run check-drift -p {name}")
+
+
+@app.command()
+def history(pipeline: AnyPipelineOption = None, limit: LimitOption = 20, as_json: JsonOption = False) -> None:
+    """List drift checks, the newest first."""
+    from flywheel.metadata.queries.drift_checks import check_history
+    from flywheel.metadata.queries.pipelines import select_pipelines
+
+    database = open_database()
+    select_pipelines(database, pipeline)
+    found = check_history(database, pipeline, limit)
+    if as_json:
+        output.print_json(found)
+        return
+    if not found:
+        output.say("no drift check so far; next: flywheel run check-drift -p NAME")
+        return
+    table = output.table(
+        "pipeline", "as of (UTC)", "rows", "outcome", "severity", "worst", "action", "retraining", numbers=("rows",)
+    )
+    for each in found:
+        output.add_row(
+            table,
+            each.pipeline,
+            each.as_of,
+            each.rows,
+            each.outcome,
+            each.severity,
+            each.features[0].feature if each.features else None,
+            each.action,
+            each.retraining and each.retraining.replace("_", " "),
+        )
+    output.console().print(table)
+
+
+def _print_check(check: Check) -> None:
+    from flywheel.drift.severity import recommendation
+
+    out = output.console()
+    out.print(
+        f"[bold]{output.escaped(check.pipeline)}[/]  {output.show(check.outcome)}, severity "
+        f"{output.show(check.severity)}, as of {output.show(check.as_of)} UTC"
+    )
+    output.print_facts(
+        {
+            "reason": check.reason,
+            "window": f"{check.rows:,} rows, batches {check.first_batch} to {check.last_batch}",
+            "baseline": check.baseline_id,
+            "action": check.action + (f", retraining {check.retraining.replace('_', ' ')}" if check.retraining else ""),
+            "recommended": recommendation(check.severity),  # type: ignore[arg-type]
+        }
+    )
+    if not check.features:
+        return
+    measures = list(check.features[0].measures)
+    table = output.table(
+        "feature", "severity", *measures, "worst / threshold", numbers=(*measures, "worst / threshold")
+    )
+    for each in check.features[:SHOWN_FEATURES]:
+        output.add_row(table, each.feature, each.severity, *(each.measures.get(name) for name in measures), each.ratio)
+    out.print(table)
+    if len(check.features) > SHOWN_FEATURES:
+        out.print(f"[dim]and {len(check.features) - SHOWN_FEATURES} features that drifted less (--json has them)[/]\n")

@@ -1,0 +1,84 @@
+"""``flywheel validate`` and ``apply``: manifests, read and put into service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from flywheel.cli import output
+from flywheel.cli.options import JsonOption, ManifestOption
+from flywheel.cli.plugins import load_orchestration
+from flywheel.cli.session import open_workspace
+from flywheel.errors import ManifestError
+
+if TYPE_CHECKING:
+    from flywheel.manifest.bundle import Bundle
+    from flywheel.manifest.problems import Problem
+
+
+@dataclass(frozen=True)
+class FoundDocument:
+    """A document that is valid, and where it is."""
+
+    kind: str
+    name: str
+    file: str
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """Every document, or every problem with its file, line, path, value and message."""
+
+    valid: bool
+    documents: list[FoundDocument]
+    problems: list[Problem]
+
+
+def validate(files: ManifestOption, as_json: JsonOption = False) -> None:
+    """Check manifests and the documents beside them; nothing is changed.
+
+    Exits with 2, after naming every problem with its file and line, if anything is wrong.
+    """
+    try:
+        documents = _documents(_load_whole(files))
+    except ManifestError as error:
+        if not as_json:
+            raise
+        output.print_json(ValidationReport(False, [], list(error.problems)))
+        raise typer.Exit(2) from None
+    if as_json:
+        output.print_json(ValidationReport(True, documents, []))
+        return
+    output.say([f"{each.file}: {each.kind} {each.name} is valid" for each in documents])
+
+
+def apply(files: ManifestOption) -> None:
+    """Put manifests into service: store revisions, save blocks, make deployments.
+
+    Applying the same files again changes nothing.
+    """
+    bundle = _load_whole(files)
+    output.say(load_orchestration("apply")(bundle, open_workspace()))
+
+
+def _load_whole(files: ManifestOption) -> Bundle:
+    """Read the files and check every pipeline with the Training document beside it."""
+    from flywheel.manifest.bundle import refuse
+    from flywheel.manifest.load import load
+
+    bundle = load(files)
+    problems: list[Problem] = []
+    for name in bundle.pipelines:
+        try:
+            bundle.pipeline(name)
+        except ManifestError as error:
+            problems += error.problems
+    if problems:
+        raise refuse(problems)
+    return bundle
+
+
+def _documents(bundle: Bundle) -> list[FoundDocument]:
+    return [FoundDocument(kind, name, written.file) for (kind, name), written in bundle.written.items()]

@@ -1,0 +1,79 @@
+"""What a retrain learns from: the bootstrap's history and the exported labelled predictions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import polars as pl
+
+from flywheel.context import PipelineContext
+from flywheel.errors import FlywheelError
+from flywheel.export.manifest import ExportManifest
+from flywheel.export.read import read_export
+from flywheel.lake.tables import UTC_TIME
+from flywheel.manifest.loop import Bootstrap
+from flywheel.manifest.schema import record_schema
+from flywheel.records.prepare import prepare
+from flywheel.records.text import as_text
+from flywheel.scoring.score import record_paths
+from flywheel.sources.open import open_source
+
+_MAX_BOOTSTRAP_ROWS = 10_000_000
+
+
+def training_rows(context: PipelineContext, export: ExportManifest | None, folder: str, as_of: datetime) ->
+pl.DataFrame:
+    """Return the labelled rows: the features, ``event_time``, ``label``, ``confidence`` and ``weight``.
+
+    Parameters
+    ----------
+    export, folder
+        The published export and where it is; None when there is nothing labelled yet.
+    """
+    names = ["prediction_id", "event_time", *record_schema(context.pipeline).names(), "label", "confidence", "weight"]
+    parts = [bootstrap_rows(context, as_of).select(names)]
+    if export is not None:
+        parts.append(read_export(context.storage, folder).select(names))
+    return pl.concat(parts, how="vertical_relaxed")
+
+
+def bootstrap_rows(context: PipelineContext, as_of: datetime) -> pl.DataFrame:
+    """Return the labelled history that the manifest's ``training.bootstrap`` names; no rows where it names none."""
+    bootstrap = context.pipeline.training.bootstrap if context.pipeline.training else None
+    rows = _read(context, bootstrap, as_of) if bootstrap else _no_rows(context)
+    return rows.with_columns(confidence=pl.lit(1.0), weight=pl.lit(1.0))
+
+
+def _read(context: PipelineContext, bootstrap: Bootstrap, as_of: datetime) -> pl.DataFrame:
+    spec = context.connections.source(bootstrap.source)
+    source = open_source(spec, context.storage)
+    slices = source.plan({}, min(as_of, bootstrap.until or as_of), _MAX_BOOTSTRAP_ROWS)
+    paths = record_paths(context.pipeline, spec)
+    label_field = bootstrap.label_field
+    records = source.read(slices, [*paths, label_field] if label_field and label_field not in paths else paths)
+    prepared = prepare(records, context.pipeline, spec.event_time)
+    if prepared.rows.is_empty():
+        raise FlywheelError(
+            f"pipeline {context.name!r}: the bootstrap source {bootstrap.source!r} has no usable record"
+            f"{_first_reason(prepared.quarantined)}",
+            state="nothing was trained",
+            next_step="check training.bootstrap and the source's files",
+        )
+    if label_field is None:
+        return prepared.rows.with_columns(label=pl.lit(None, pl.String))
+    labels = pl.DataFrame(
+        {
+            "prediction_id": as_text(records.values[context.pipeline.prediction_id]),
+            "label": as_text(records.values[label_field]),
+        }
+    )
+    return prepared.rows.join(labels.unique("prediction_id", keep="first"), on="prediction_id", how="left")
+
+
+def _no_rows(context: PipelineContext) -> pl.DataFrame:
+    schema = {"prediction_id": pl.String(), "event_time": UTC_TIME, **record_schema(context.pipeline)}
+    return pl.DataFrame(schema={**schema, "sample_key": pl.Int64(), "label": pl.String()})
+
+
+def _first_reason(quarantined: pl.DataFrame) -> str:
+    return f": {quarantined['reason'][0]}" if quarantined.height else ""
