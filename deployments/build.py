@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict
 from flywheel.manifest.pipeline import Pipeline
 from tasks.events import ACTION_LABEL, DRIFT_DETECTED, resource_id
 
-WORK_POOL = "flywheel"
-
 Collision = Literal["CANCEL_NEW", "ENQUEUE"]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from deployments.build import WORK_POOL
+from deployments.names import WORK_POOL
 from flywheel.errors import FlywheelError
 
 _START_SECONDS = 120.0
@@ -95,7 +95,7 @@ def _process(
     log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         output = stack.enter_context(log.open("ab"))
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - the commands above, nothing from outside
             command,
             env={**os.environ, **environment},
             stdout=output,

@@ -12,7 +12,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger, Posture, ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
-from deployments.build import WORK_POOL, FlowDeployment, Trigger
+from deployments.names import WORK_POOL, FlowDeployment, Trigger
 
 
 def register(deployments: list[FlowDeployment], working_dir: Path) -> list[str]:

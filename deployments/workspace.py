@@ -9,7 +9,7 @@ from prefect.workers.process import ProcessWorker
 
 import blocks
 from blocks.workspace import DEFAULT_NAME, FlywheelWorkspace
-from deployments.build import WORK_POOL
+from deployments.names import WORK_POOL
 from flywheel.workspace import Workspace
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from flywheel.cli import (
     datasets,
@@ -27,10 +29,23 @@ from flywheel.errors import FlywheelError, ManifestError
 BAD_MANIFEST = 2
 FAILED = 1
 
+# As the loop is met: set up, put into service, run, look, decide, take away.
+_ORDER = (
+    "init", "validate", "apply", "get", "delete", "graph", "run", "serve-models", "health", "stats", "drift", "model",
+    "review", "export", "logs", "dataset", "demo", "up",
+)  # fmt: skip
+
+
+class _InOrder(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
 # Plain help pages: rich takes longer to import than everything else that --help needs.
 app = typer.Typer(
     name="flywheel",
     help="Close the loop between a model in production and its next version.",
+    cls=_InOrder,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

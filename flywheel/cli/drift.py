@@ -91,6 +91,7 @@ def _print_check(check: Check) -> None:
             "recommended": recommendation(check.severity),  # type: ignore[arg-type]
         }
     )
+    output.say("")
     if not check.features:
         return
     measures = list(check.features[0].measures)
@@ -101,4 +102,5 @@ def _print_check(check: Check) -> None:
         output.add_row(table, each.feature, each.severity, *(each.measures.get(name) for name in measures), each.ratio)
     out.print(table)
     if len(check.features) > SHOWN_FEATURES:
-        out.print(f"[dim]and {len(check.features) - SHOWN_FEATURES} features that drifted less (--json has them)[/]\n")
+        out.print(f"[dim]and {len(check.features) - SHOWN_FEATURES} features that drifted less (--json has them)[/]")
+    output.say("")

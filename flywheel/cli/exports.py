@@ -33,7 +33,10 @@ def export(
     as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Export a pipeline's labelled rows to a folder, sampled and checked as its manifest says."""
+    """Export labelled rows to a folder.
+
+    They are sampled and checked as the pipeline's manifest says.
+    """
     made = _export(pipeline, out.absolute(), as_of or datetime.now(UTC))
     if as_json:
         output.print_json(made)

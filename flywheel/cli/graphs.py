@@ -35,7 +35,7 @@ def graph(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw a pipeline: what flows where, and what triggers what."""
+    """Draw a pipeline: what flows where."""
     from flywheel.manifest.graph import pipeline_graph
     from flywheel.manifest.graph_text import to_text
 

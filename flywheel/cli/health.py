@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flywheel.metadata.queries.health import PipelineHealth
 
 app = typer.Typer(
-    help="Say whether the loop is turning, and what is wrong where it is not; exits with 1 if anything is.",
+    help="Say whether the loop is turning.\n\nNames what is wrong where it is not, and exits with 1 then.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -40,7 +40,10 @@ def overall(context: typer.Context, as_json: JsonOption = False) -> None:
 
 @app.command("pipeline")
 def one_pipeline(name: PipelineArgument, as_json: JsonOption = False) -> None:
-    """Show the health of one pipeline; exits with 1 if anything is wrong."""
+    """Show the health of one pipeline.
+
+    Exits with 1 if anything is wrong.
+    """
     from flywheel.metadata.queries.health import pipeline_health
 
     found = pipeline_health(open_database(), name, datetime.now(UTC))

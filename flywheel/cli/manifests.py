@@ -37,9 +37,10 @@ class ValidationReport:
 
 
 def validate(files: ManifestOption, as_json: JsonOption = False) -> None:
-    """Check manifests and the documents beside them; nothing is changed.
+    """Check manifests; nothing is changed.
 
-    Exits with 2, after naming every problem with its file and line, if anything is wrong.
+    Reads the documents beside the pipelines too. Exits with 2, after naming every problem with its file and line, if
+    anything is wrong.
     """
     try:
         documents = _documents(_load_whole(files))
@@ -51,13 +52,15 @@ def validate(files: ManifestOption, as_json: JsonOption = False) -> None:
     if as_json:
         output.print_json(ValidationReport(True, documents, []))
         return
-    output.say([f"{each.file}: {each.kind} {each.name} is valid" for each in documents])
+    for file in dict.fromkeys(each.file for each in documents):
+        output.say(f"{file}: valid")
+        output.say([f"  {each.kind} {each.name}" for each in documents if each.file == file])
 
 
 def apply(files: ManifestOption) -> None:
-    """Put manifests into service: store revisions, save blocks, make deployments.
+    """Put manifests into service.
 
-    Applying the same files again changes nothing.
+    Stores revisions, saves blocks and makes deployments. Applying the same files again changes nothing.
     """
     bundle = _load_whole(files)
     output.say(load_orchestration("apply")(bundle, open_workspace()))

@@ -37,14 +37,22 @@ def console() -> Console:
 
 
 def table(*columns: str, title: str | None = None, numbers: Iterable[str] = ()) -> Table:
-    """Return an empty table; ``numbers`` names the columns that are aligned to the right."""
-    from rich import box
+    """Return an empty table; ``numbers`` names the columns that are aligned to the right.
+
+    Names (the first column), numbers and times stay on one line; what else is too wide is folded.
+    """
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     right = set(numbers)
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for place, column in enumerate(columns):
+        made.add_column(
+            column,
+            justify="right" if column in right else "left",
+            no_wrap=place == 0 or column in right or column.endswith("(UTC)"),
+            overflow="fold",
+            header_style="bold",
+        )
     return made
 
 

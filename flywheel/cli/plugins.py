@@ -7,7 +7,8 @@ The engine does not know Prefect, so the packages above it declare what the comm
     ``retrain``, ``promote``, ``reconcile``), each called as ``flow(pipeline=NAME, as_of=TIME_OR_NONE)``.
 ``flywheel.orchestration``
     ``init(workspace)``, ``apply(bundle, workspace)`` and ``delete(name, workspace)`` return lines that say what was
-    done; ``logs(name, follow)`` yields lines; ``demo()`` and ``up()`` run until they are done or stopped.
+    done; ``logs(name, follow)`` yields lines; ``demo(workspace, say)`` and ``up(workspace, manifests, say)`` run until
+    they are done or stopped, and call ``say`` with a line now and then.
 """
 
 from __future__ import annotations

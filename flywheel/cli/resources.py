@@ -25,14 +25,14 @@ def get(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[pipelines|sources|sinks|model-servers|storages|NAME]",
-            help="A kind to list, or a name to show.",
+            metavar="WHAT",
+            help="pipelines, sources, sinks, model-servers, storages, or the name of one.",
             autocompletion=complete_pipeline,
         ),
     ] = "pipelines",
     as_json: JsonOption = False,
 ) -> None:
-    """List what is in service, or show one pipeline's manifest or one connection."""
+    """List what is in service, or show one of it."""
     from flywheel.metadata.queries.pipelines import list_connections, list_pipelines
 
     database = open_database()
@@ -45,7 +45,10 @@ def get(
 
 
 def delete(name: PipelineArgument) -> None:
-    """Take a pipeline out of service; its history and its tables stay."""
+    """Take a pipeline out of service.
+
+    Its history and its tables stay.
+    """
     workspace = open_workspace()
     open_database(workspace)
     output.say(load_orchestration("delete")(name, workspace))
@@ -58,13 +61,12 @@ def _show_pipelines(pipelines: Sequence[PipelineSummary], as_json: bool) -> None
     if not pipelines:
         output.say("no pipeline is in service; next: flywheel apply -f MANIFEST")
         return
-    table = output.table("pipeline", "revision", "applied (UTC)", "enabled", "source", "model", "drift", "sinks")
+    table = output.table("pipeline", "revision", "enabled", "source", "model", "drift", "sinks")
     for each in pipelines:
         output.add_row(
             table,
             each.name,
             each.revision,
-            each.applied_at,
             each.enabled,
             each.source,
             each.model_id,

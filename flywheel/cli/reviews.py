@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from flywheel.metadata.queries.reviews import Decision
 
 app = typer.Typer(
-    help="Decide on candidates; the next promote run acts on a decision.", no_args_is_help=True, rich_markup_mode=None
+    help="Decide on candidates.\n\nThe next promote run acts on a decision.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 VersionArgument = Annotated[int, typer.Argument(metavar="VERSION", min=1, show_default=False)]

@@ -53,7 +53,10 @@ def logs(
     name: PipelineArgument,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as new lines come, until interrupted.")] = False,
 ) -> None:
-    """Print what the runs of a pipeline have logged."""
+    """Print what a pipeline's runs have logged."""
+    from flywheel.metadata.queries.pipelines import require_pipeline
+
+    require_pipeline(open_database(), name)
     with contextlib.suppress(KeyboardInterrupt):
         for line in load_orchestration("logs")(name, follow):
             output.say(line)

@@ -19,9 +19,9 @@ def serve_models(
         typer.Option("--ready-file", metavar="FILE", help="Gets the address once requests are answered."),
     ] = None,
 ) -> None:
-    """Serve every champion over gRPC (Open Inference Protocol v2) until stopped.
+    """Serve every champion over gRPC.
 
-    Promotions are picked up without a failed request.
+    Speaks the Open Inference Protocol v2, until stopped. Promotions are picked up without a failed request.
     """
     import logging
 

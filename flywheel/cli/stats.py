@@ -38,7 +38,7 @@ def stats(
     pipeline: AnyPipelineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Count what the committed batches, joins, exports and retrains came to."""
+    """Count predictions, feedback and training data."""
     from flywheel.metadata.queries.pipelines import select_pipelines
     from flywheel.metadata.queries.stats import feedback_stats, prediction_stats, training_stats
 
@@ -68,31 +68,24 @@ def stats(
 
 def _print_predictions(found: Sequence[PredictionStats]) -> None:
     numbers = ("batches", "records", "ok", "fallback", "quarantined")
-    table = output.table(
-        "pipeline", *numbers, "up to (UTC)", "rows by model version", title="Predictions", numbers=numbers
-    )
+    table = output.table("pipeline", *numbers, "up to (UTC)", title="Predictions", numbers=numbers)
     for each in found:
-        versions = ", ".join(f"v{name}: {rows:,}" for name, rows in each.by_model_version.items())
-        output.add_row(
-            table,
-            each.pipeline,
-            each.batches,
-            each.records,
-            each.ok,
-            each.fallback,
-            each.quarantined,
-            each.last_as_of,
-            versions,
-        )
+        output.add_row(table, each.pipeline, *(getattr(each, name) for name in numbers), each.last_as_of)
     output.console().print(table)
+    for each in found:
+        if each.by_model_version:
+            versions = ", ".join(f"version {name} {rows:,}" for name, rows in each.by_model_version.items())
+            output.say(f"{each.pipeline}, rows by model version: {versions}")
+    output.say("")
 
 
 def _print_feedback(found: Sequence[FeedbackStats]) -> None:
-    numbers = ("joins", "labelled", "recovered", "waiting", "late", "orphans", "duplicates", "conflicts", "unlabelled")
+    numbers = ("labelled", "recovered", "waiting", "late", "orphans", "duplicates", "conflicts", "unlabelled")
     table = output.table("pipeline", *numbers, title="Feedback", numbers=numbers)
     for each in found:
         output.add_row(table, each.pipeline, *(getattr(each, name) for name in numbers))
     output.console().print(table)
+    output.say("")
 
 
 def _print_training(found: Sequence[TrainingStats]) -> None:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from flywheel.cli import output
 from flywheel.cli.plugins import load_orchestration
 from flywheel.cli.session import open_workspace
 
 
 def init() -> None:
-    """Create the workspace: metadata tables, block types, a work pool.
+    """Create the workspace.
 
-    A second call changes nothing.
+    Makes the metadata tables, the Prefect block types and a work pool. A second call changes nothing.
     """
     output.say(load_orchestration("init")(open_workspace()))
 
 
 def demo() -> None:
-    """Turn the whole loop on a year of real flights, and report."""
-    load_orchestration("demo")()
+    """Turn the whole loop on a year of real flights."""
+    load_orchestration("demo")(open_workspace(), output.say)
 
 
-def up() -> None:
-    """Start a Prefect server, a worker and the model server, and print the UI's address."""
-    load_orchestration("up")()
+def up(
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--file", "-f", metavar="PATH", help="Apply these manifests, or folders of them, first."),
+    ] = None,
+) -> None:
+    """Start Prefect, a worker and the model server here.
+
+    Prints the UI's address, and stops all of it when interrupted.
+    """
+    load_orchestration("up")(open_workspace(), files or [], output.say)

@@ -21,7 +21,7 @@ def logged_bounds(feature: Feature) -> Bounds:
     (0, 2)
     """
     chosen = feature.transform.chosen if feature.transform else None
-    low, high = _declared(feature)
+    low, high = feature.minimum, feature.maximum
     if isinstance(chosen, Bucketize):
         return 0, len(chosen.boundaries)
     if isinstance(chosen, Clip):
@@ -32,15 +32,6 @@ def logged_bounds(feature: Feature) -> Bounds:
     if isinstance(chosen, Normalize | Standardize | Log1p):
         return _transformed(low, chosen, -_SLACK), _transformed(high, chosen, _SLACK)
     return low, high
-
-
-def _declared(feature: Feature) -> Bounds:
-    """The raw limits, with room for the default: it stands in for a missing value and may lie outside them."""
-    low, high = feature.minimum, feature.maximum
-    if feature.default is None or isinstance(feature.default, str):
-        return low, high
-    default = float(feature.default)
-    return (None if low is None else min(low, default)), (None if high is None else max(high, default))
 
 
 def _clipped(bound: float, clip: Clip) -> float:

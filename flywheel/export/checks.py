@@ -95,8 +95,7 @@ def _of_feature(feature: Feature) -> Iterator[Check]:
         yield Check("not_null", feature.name)
     if feature.type == "category":
         if feature.categories is not None and feature.on_unknown == "quarantine":
-            default = () if feature.default is None else (str(feature.default),)
-            yield Check("in_set", feature.name, values=tuple(dict.fromkeys((*feature.categories, *default))))
+            yield Check("in_set", feature.name, values=tuple(feature.categories))
         return
     low, high = logged_bounds(feature)
     if low is not None or high is not None:

@@ -88,9 +88,12 @@ def import_great_expectations() -> Any:
 
 def _validate(rows: pl.DataFrame, checks: Sequence[Check], name: str) -> Any:
     gx = import_great_expectations()
-    bars = importlib.import_module("great_expectations.data_context.types.base").ProgressBarsConfig(globally=False)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = bars
+    types: Any = importlib.import_module("great_expectations.data_context.types.base")
+    in_memory = types.DataContextConfig(
+        store_backend_defaults=types.InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        progress_bars=types.ProgressBarsConfig(globally=False),
+    )
+    context = gx.get_context(mode="ephemeral", project_config=in_memory)
     asset = context.data_sources.add_pandas(name).add_dataframe_asset("training rows")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": rows.to_pandas()})
     suite = gx.ExpectationSuite(name=name, expectations=[_expectation(check, i) for i, check in enumerate(checks)])

@@ -16,8 +16,8 @@ _KEYS = 2**64
 def key_limit(rate: float) -> int:
     """Return the greatest sample key that is kept at ``rate`` (0 < rate <= 1).
 
-    Keys are uniform over the signed 64-bit integers, so comparing integers is the same as comparing a uniform number in
-    [0, 1) with the rate, without any rounding that could differ between engines.
+    Keys are uniform over the signed 64-bit integers, so comparing them (as signed integers) with a limit is the same as
+    comparing a uniform number in [0, 1) with the rate, without any rounding that could differ between engines.
 
     >>> key_limit(1.0) == 2**63 - 1, key_limit(0.5)
     (True, -1)

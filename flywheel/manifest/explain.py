@@ -19,6 +19,7 @@ _KINDS = {
     "float": "a number",
     "bool": "true or false",
     "list": "a list",
+    "finite": "a finite number",
     "dict": "a mapping of fields",
     "model": "a mapping of fields",
     "datetime": "a time such as 2013-01-31T00:00:00Z",
@@ -105,7 +106,7 @@ def _message(details: ErrorDetails, place: Place) -> str:
 
 
 def _type_message(kind: str, message: str) -> str:
-    word = _KINDS.get(kind.split("_")[0]) if kind.endswith(("_type", "_parsing", "_from_float")) else None
+    word = _KINDS.get(kind.split("_")[0]) if kind.endswith(("_type", "_parsing", "_from_float", "_number")) else None
     return f"must be {word}" if word else message[:1].lower() + message[1:]
 
 

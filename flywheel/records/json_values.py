@@ -14,7 +14,7 @@ Segments = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class JsonValues:
-    """``columns``: the values as text (String), one series per path. ``kinds``: OBJECT, ARRAY, …; null: not valid JSON."""
+    """``columns``: the values as text, a String series per path. ``kinds``: OBJECT, ARRAY, …; null where not JSON."""
 
     columns: list[pl.Series]
     kinds: pl.Series

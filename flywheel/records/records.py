@@ -22,7 +22,7 @@ class Records:
         A column per requested path, named like it; null where a record has no such value. Text formats give String
         columns, the others their own types (times always as UTC microseconds).
     parts, rows
-        The part of the source (String) and the row in it (Int64, from 0), or ``WHOLE_FILE`` for a file that can't be read.
+        The part of the source (String) and the row in it (Int64, from 0), or ``WHOLE_FILE`` for an unreadable file.
     errors
         Why a record could not be read (String); null where it could.
     raw

@@ -13,7 +13,7 @@ from flywheel.lake import sql
 
 
 def run_rowwise(statement: str, rows: pl.DataFrame, parameters: dict[str, Any] | None = None) -> pl.DataFrame:
-    """Run ``sql/{statement}.sql`` on the relation ``input``; the answer has a row for each of ``rows``, in their order."""
+    """Run ``sql/{statement}.sql`` on the relation ``input``; the answer has a row for each one, in their order."""
     cursor = _database(os.getpid()).cursor()
     try:
         cursor.register("input", rows.to_arrow())

@@ -1,8 +1,8 @@
 """The key that sampling is decided by: a hash of the prediction's id that every engine and version computes alike.
 
-Definition: the first 8 bytes of the SHA-256 (FIPS 180-4) of the id's UTF-8 bytes, big-endian, as a signed 64-bit integer.
-In Python: ``int.from_bytes(sha256(id.encode()).digest()[:8], "big", signed=True)``. Read as unsigned and divided by 2^64 it
-is uniform in [0, 1).
+Definition: the first 8 bytes of the SHA-256 (FIPS 180-4) of the id's UTF-8 bytes, big-endian, as a signed 64-bit
+integer. In Python: ``int.from_bytes(sha256(id.encode()).digest()[:8], "big", signed=True)``. Its 64 bits read as an
+unsigned number and divided by 2^64 are uniform in [0, 1).
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flywheel.context import PipelineContext
 from flywheel.export.manifest import ExportManifest
-from flywheel.retraining.export import export_target
 from flywheel.retraining.request import RetrainRequest
 from flywheel.retraining.rows import training_rows
 from flywheel.training.holdout import NotEnoughData
@@ -15,8 +14,7 @@ def fit_candidate(
     context: PipelineContext, request: RetrainRequest, export: ExportManifest | None
 ) -> Candidate | NotEnoughData:
     """Fit and evaluate a candidate on what was known at the request's logical time."""
-    folder = export_target(context, request.key).folder
-    rows = training_rows(context, export, folder, request.as_of)
+    rows = training_rows(context, export, request.as_of)
     champion = None
     if request.champion is not None:
         champion = context.registry.load(context.pipeline.inference.model_id, request.champion)

@@ -41,7 +41,7 @@ def make_baseline(context: PipelineContext, candidate: Candidate, card: ModelCar
     seen_to = candidate.evaluated.trained_to
     unseen = rows.filter(pl.col("event_time") > seen_to) if seen_to is not None else rows
     answers = answers_for(context.pipeline, card)
-    outputs = score(candidate.evaluated.estimator, card.task, encode(unseen, candidate.evaluated.encoding))
+    outputs = score(candidate.evaluated.estimator, card, encode(unseen, candidate.evaluated.encoding))
     scored = unseen.with_columns(answers.fields(outputs).to_struct(context.pipeline.inference.output_field))
     baseline = fit_baseline(rows, measured_features(context.pipeline), card.baseline_id, scored=scored, as_of=as_of)
     uri = baseline_uri(context, context.pipeline.inference.model_id, card.baseline_id)

@@ -13,27 +13,23 @@ from flywheel.export.read import read_export
 from flywheel.lake.tables import UTC_TIME
 from flywheel.manifest.loop import Bootstrap
 from flywheel.manifest.schema import record_schema
-from flywheel.records.prepare import prepare
+from flywheel.records.prepare import needed_paths, prepare
 from flywheel.records.text import as_text
-from flywheel.scoring.score import record_paths
+from flywheel.retraining.export import export_target
 from flywheel.sources.open import open_source
 
 _MAX_BOOTSTRAP_ROWS = 10_000_000
 
 
-def training_rows(context: PipelineContext, export: ExportManifest | None, folder: str, as_of: datetime) ->
-pl.DataFrame:
+def training_rows(context: PipelineContext, export: ExportManifest | None, as_of: datetime) -> pl.DataFrame:
     """Return the labelled rows: the features, ``event_time``, ``label``, ``confidence`` and ``weight``.
 
-    Parameters
-    ----------
-    export, folder
-        The published export and where it is; None when there is nothing labelled yet.
+    ``export`` is the published export, None when nothing has been labelled yet.
     """
     names = ["prediction_id", "event_time", *record_schema(context.pipeline).names(), "label", "confidence", "weight"]
     parts = [bootstrap_rows(context, as_of).select(names)]
     if export is not None:
-        parts.append(read_export(context.storage, folder).select(names))
+        parts.append(read_export(context.storage, export_target(context, export.id).folder).select(names))
     return pl.concat(parts, how="vertical_relaxed")
 
 
@@ -48,9 +44,10 @@ def _read(context: PipelineContext, bootstrap: Bootstrap, as_of: datetime) -> pl
     spec = context.connections.source(bootstrap.source)
     source = open_source(spec, context.storage)
     slices = source.plan({}, min(as_of, bootstrap.until or as_of), _MAX_BOOTSTRAP_ROWS)
-    paths = record_paths(context.pipeline, spec)
+    paths = needed_paths(context.pipeline, spec.event_time)
     label_field = bootstrap.label_field
-    records = source.read(slices, [*paths, label_field] if label_field and label_field not in paths else paths)
+    wanted = list(dict.fromkeys([*paths, label_field])) if label_field else paths
+    records = source.read(slices, wanted)
     prepared = prepare(records, context.pipeline, spec.event_time)
     if prepared.rows.is_empty():
         raise FlywheelError(
@@ -61,13 +58,8 @@ def _read(context: PipelineContext, bootstrap: Bootstrap, as_of: datetime) -> pl
         )
     if label_field is None:
         return prepared.rows.with_columns(label=pl.lit(None, pl.String))
-    labels = pl.DataFrame(
-        {
-            "prediction_id": as_text(records.values[context.pipeline.prediction_id]),
-            "label": as_text(records.values[label_field]),
-        }
-    )
-    return prepared.rows.join(labels.unique("prediction_id", keep="first"), on="prediction_id", how="left")
+    labels = as_text(records.values[label_field]).filter(prepared.kept)
+    return prepared.rows.with_columns(labels.alias("label"))
 
 
 def _no_rows(context: PipelineContext) -> pl.DataFrame:

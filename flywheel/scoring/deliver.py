@@ -12,7 +12,9 @@ from flywheel.context import PipelineContext
 from flywheel.manifest.pipeline import SinkRef
 from flywheel.metadata.schema import Batch, Delivery
 from flywheel.scoring.staging import ScoredBatch, read_staged, staged_numbers, unstage
-from flywheel.sinks.base import SinkBatch, open_sink, select_rows
+from flywheel.sinks.base import SinkBatch
+from flywheel.sinks.open import open_sink
+from flywheel.sinks.select import select_rows
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def _deliver(context: PipelineContext, ref: SinkRef, batch: ScoredBatch) -> Sink
         return None
     try:
         sink = open_sink(ref.name, context.connections.sink(ref.name), context.storage)
-        rows = select_rows(batch.predictions, ref)
+        rows = select_rows(batch.predictions, ref, batch.predictions.schema)
         sent = sink.deliver(SinkBatch(pipeline=context.name, number=batch.number, rows=rows))
     except Exception as error:  # whatever a sink raises, the other sinks and the other batches go on
         return SinkFailure(ref.name, batch.number, str(error))

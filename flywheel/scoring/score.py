@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from flywheel.context import PipelineContext
@@ -14,11 +15,10 @@ from flywheel.lake.duck import connect, query
 from flywheel.lake.span import time_span
 from flywheel.lake.tables import QUARANTINE, LakeTable
 from flywheel.manifest.documents import SourceSpec
-from flywheel.manifest.jsonpath import JsonPath
-from flywheel.manifest.pipeline import Pipeline
 from flywheel.metadata.ledger import InferencePlan, LedgerEntry
 from flywheel.records.encode import encode
-from flywheel.records.prepare import Prepared, prepare
+from flywheel.records.prepare import LONGEST_RECORD, Prepared, needed_paths, prepare
+from flywheel.records.records import Records
 from flywheel.scoring.last_known import last_predictions
 from flywheel.scoring.staging import ScoredBatch, read_staged, stage
 from flywheel.sources.base import Source
@@ -40,8 +40,8 @@ def score_batch(
     if staged is not None:
         return staged
     pipeline = context.pipeline
-    records = source.read(entry.plan.slices, record_paths(pipeline, spec))
-    prepared = drop_logged(context, prepare(records, pipeline, spec.event_time), entry.number)
+    records = source.read(entry.plan.slices, needed_paths(pipeline, spec.event_time))
+    prepared = drop_logged(context, records, prepare(records, pipeline, spec.event_time), entry.number)
     scored = _predict(context, entry, prepared.rows, client)
     return stage(
         context,
@@ -53,26 +53,30 @@ def score_batch(
     )
 
 
-def record_paths(pipeline: Pipeline, spec: SourceSpec) -> list[JsonPath]:
-    """Return every path of a record that the pipeline needs, each once."""
-    paths = [pipeline.prediction_id, spec.event_time, *(feature.source_field for feature in pipeline.features)]
-    if pipeline.inference.entity_key is not None:
-        paths.append(pipeline.inference.entity_key)
-    return list(dict.fromkeys(paths))
-
-
-def drop_logged(context: PipelineContext, prepared: Prepared, number: int) -> Prepared:
+def drop_logged(context: PipelineContext, records: Records, prepared: Prepared, number: int) -> Prepared:
     """Move records whose id an earlier batch has logged to the quarantine; the log keeps the first prediction."""
     logged = _logged_ids(context.tables.predictions, prepared.rows, number)
-    if logged.is_empty():
+    again = prepared.rows["prediction_id"].is_in(logged["prediction_id"].implode())
+    if not again.any():
         return prepared
-    again = prepared.rows.join(logged, on="prediction_id", how="semi")
-    reasons = again.select(
-        "prediction_id", "event_time", reason=pl.lit("duplicate id: an earlier batch has logged it already")
+    repeated = np.zeros(len(records), dtype=bool)
+    repeated[prepared.kept.arg_true().filter(again).to_numpy()] = True
+    mask = pl.Series(repeated)
+    quarantined = (
+        prepared.rows.filter(again)
+        .select("prediction_id", "event_time")
+        .with_columns(
+            part=records.parts.filter(mask),
+            row=records.rows.filter(mask),
+            reason=pl.lit("duplicate id: an earlier batch has logged it already"),
+            record=records.raw_json(mask).str.slice(0, LONGEST_RECORD),
+        )
+        .select(prepared.quarantined.columns)
     )
     return Prepared(
-        rows=prepared.rows.join(logged, on="prediction_id", how="anti", maintain_order="left"),
-        quarantined=pl.concat([prepared.quarantined, reasons], how="diagonal"),
+        rows=prepared.rows.filter(~again),
+        quarantined=pl.concat([prepared.quarantined, quarantined]),
+        kept=prepared.kept & ~mask,
     )
 
 

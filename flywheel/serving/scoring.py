@@ -9,7 +9,6 @@ import numpy as np
 from flywheel.inference.model_info import TensorInfo
 from flywheel.inference.tensors import Array
 from flywheel.registry.card import ModelCard
-from flywheel.registry.loading import LoadedModel
 
 INPUT_NAME = "features"
 
@@ -28,7 +27,7 @@ def output_tensors(card: ModelCard) -> list[TensorInfo]:
     return [TensorInfo("value", "FP64", (-1,))]
 
 
-def score(loaded: LoadedModel, matrix: Array) -> dict[str, Array]:
+def score(model: Any, card: ModelCard, matrix: Array) -> dict[str, Array]:
     """Ask a model about the rows of ``matrix``, shape ``[n, width]``.
 
     Returns
@@ -38,10 +37,9 @@ def score(loaded: LoadedModel, matrix: Array) -> dict[str, Array]:
         Anomaly: ``is_anomaly`` [n] and ``score`` [n] in (0, 1], the s(x) of F. T. Liu, K. M. Ting, Z.-H. Zhou,
         "Isolation Forest" (ICDM 2008): 0.5 is ordinary, close to 1 is an anomaly.
     """
-    model, task = loaded.model, loaded.registered.card.task
-    if task == "classification":
+    if card.task == "classification":
         return {"probabilities": _as_float(model.predict_proba(matrix))}
-    if task == "anomaly":
+    if card.task == "anomaly":
         return _anomaly(model, matrix)
     return {"value": _as_float(model.predict(matrix))}
 

@@ -61,7 +61,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]  # 
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _statuses(context):
             loaded = self._models.get(request.model_name, request.model_version)
-            outputs = score(loaded, read_matrix(request, loaded.registered))
+            outputs = score(loaded.model, loaded.registered.card, read_matrix(request, loaded.registered))
             return write_response(request, loaded.registered, outputs)
 
     def RepositoryIndex(self, request: Any, context: grpc.ServicerContext) -> Any:

@@ -1,0 +1,1 @@
+"""Where predictions go after they are in the log. Read ``base`` first: what every sink promises."""

@@ -1,7 +1,7 @@
 """What every source of records promises, whatever it reads from.
 
-A source is asked twice: ``plan`` says which rows come next, and the ledger pins that; ``read`` gets exactly those rows, now
-or years later. What has been planned is remembered per part (a file, the query) as ``Progress``.
+A source is asked twice: ``plan`` says which rows come next, and the ledger pins that; ``read`` gets exactly those rows,
+now or years later. What has been planned is remembered per part (a file, the query) as ``Progress``.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Source(Protocol):
         """Return what to read next, at most ``max_rows`` rows; an empty list when nothing is new.
 
         A row can be planned once its ``received_at`` (by default its event time) is not after ``as_of``; a part is read
-        up to, not including, its first row that can't. At most one slice a part. A slice may have no rows: it notes that
-        a part is empty or unreadable.
+        up to, not including, its first row that can't. At most one slice a part. A slice may have no rows: it notes
+        that a part is empty or unreadable.
         """
         ...
 

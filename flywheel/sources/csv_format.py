@@ -130,7 +130,9 @@ def _first_error(errors: pl.Series, more: pl.Series, name: str) -> pl.Series:
     if more.null_count() == len(more):
         return errors
     named = pl.format("column {} {}", pl.lit(name), pl.col("more"))
-    return pl.DataFrame({"errors": errors, "more": more}).select(pl.coalesce("errors", named).alias("error")).to_series()
+    return (
+        pl.DataFrame({"errors": errors, "more": more}).select(pl.coalesce("errors", named).alias("error")).to_series()
+    )
 
 
 def _text_of(rows: Lines) -> pl.Series:

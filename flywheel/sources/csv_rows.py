@@ -1,8 +1,8 @@
 """Where the rows and fields of CSV (RFC 4180) are, found with whole-array operations.
 
-A quoted field may hold commas, doubled quotes and line ends. A quote that opens nothing, or is never closed, costs its own
-line only: lines are joined into one row just when the first one ends inside a quoted field and the row then has as many
-fields as the header.
+A quoted field may hold commas, doubled quotes and line ends. A quote that opens nothing, or is never closed, costs its
+own line only: lines are joined into one row just when the first one ends inside a quoted field and the row then has as
+many fields as the header.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from flywheel.sources.lines import Bytes, Lines, Offsets, split_lines
 from flywheel.sources.text_rows import SplitText
 
 COMMA, QUOTE = 44, 34
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Fields:
     row_of: Offsets
     counts: Offsets
 
-    def of_rows(self, good: npt.NDArray[np.bool_], columns: int) -> tuple[Offsets, Offsets]:
+    def of_rows(self, good: Mask, columns: int) -> tuple[Offsets, Offsets]:
         """Return where the fields start and stop, as ``[rows, columns]``, of the rows that have all their columns."""
         inner = self.commas[good[self.row_of]].reshape(int(good.sum()), columns - 1)
         kept = self.rows.keep(good)
@@ -80,20 +82,20 @@ def _count_within(places: Offsets, lines: Lines) -> Offsets:
     return np.searchsorted(places, lines.stops) - np.searchsorted(places, lines.starts)
 
 
-def _outside(places: Offsets, line_of: Offsets, quotes: Offsets, lines: Lines) -> npt.NDArray[np.bool_]:
+def _outside(places: Offsets, line_of: Offsets, quotes: Offsets, lines: Lines) -> Mask:
     """Whether an even number of quotes stands between a place and the start of its line."""
     before_line = np.searchsorted(quotes, lines.starts)
-    return (np.searchsorted(quotes, places) - before_line[line_of]) % 2 == 0
+    outside: Mask = (np.searchsorted(quotes, places) - before_line[line_of]) % 2 == 0
+    return outside
 
 
-def _has_quoted_field(rows: Lines, quotes: Offsets) -> npt.NDArray[np.bool_]:
+def _has_quoted_field(rows: Lines, quotes: Offsets) -> Mask:
     after_comma = quotes[rows.data[np.maximum(quotes - 1, 0)] == COMMA]
-    return (_count_within(after_comma, rows) > 0) | (rows.data[rows.starts] == QUOTE)
+    has_one: Mask = (_count_within(after_comma, rows) > 0) | (rows.data[rows.starts] == QUOTE)
+    return has_one
 
 
-def _join_lines(
-    lines: Lines, quotes: Offsets, odd: Offsets, columns: int
-) -> tuple[npt.NDArray[np.bool_], int | None]:
+def _join_lines(lines: Lines, quotes: Offsets, odd: Offsets, columns: int) -> tuple[Mask, int | None]:
     """Return which lines begin a row, and the line whose quoted field is not closed by the end of the text."""
     commas = _places(lines.data, COMMA)
     line_of = np.searchsorted(lines.starts, commas, side="right") - 1
@@ -116,9 +118,10 @@ def _join_lines(
     return is_start, None
 
 
-def _ends_in_quoted_field(lines: Lines, separators: Offsets) -> npt.NDArray[np.bool_]:
+def _ends_in_quoted_field(lines: Lines, separators: Offsets) -> Mask:
     """Whether the last field of each line begins with a quote (for lines with an odd number of quotes)."""
     last = np.searchsorted(separators, lines.stops) - 1
     place = np.where(last >= 0, separators[last] if len(separators) else -1, -1)
     field_start = np.maximum(place + 1, lines.starts)
-    return lines.data[np.minimum(field_start, len(lines.data) - 1)] == QUOTE
+    opens: Mask = lines.data[np.minimum(field_start, len(lines.data) - 1)] == QUOTE
+    return opens

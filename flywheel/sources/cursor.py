@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -11,7 +12,7 @@ from flywheel.sources.base import SourceError
 
 CursorValue = int | float | str | datetime | date | Decimal | UUID
 
-_READERS = {
+_READERS: dict[str, Callable[[str], CursorValue]] = {
     "int": int,
     "float": float,
     "str": str,
@@ -45,5 +46,4 @@ def read_cursor(text: str) -> CursorValue | None:
     if not text:
         return None
     name, value = json.loads(text)
-    parsed: CursorValue = _READERS[name](value)
-    return parsed
+    return _READERS[name](value)

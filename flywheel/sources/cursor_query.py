@@ -36,10 +36,10 @@ class Fetched:
 
     def in_fixed_order(self) -> Fetched:
         """Order rows with the same cursor value by their other values: databases don't promise any order for them."""
-        group = pl.Series([a != b for a, b in zip(self.cursors[1:], self.cursors, strict=False)], dtype=pl.UInt32)
-        if group.is_empty() or group.all():
+        changes = [False, *(a != b for a, b in zip(self.cursors[1:], self.cursors, strict=False))]
+        if all(changes[1:]):
             return self
-        keys = [pl.Series([0], dtype=pl.UInt32).append(group.cum_sum()).alias("0")]
+        keys = [pl.Series("0", changes[: len(self.cursors)], dtype=pl.UInt32).cum_sum()]
         keys += [as_text(column).alias(str(i)) for i, column in enumerate(self.frame.iter_columns(), start=1)]
         order = pl.DataFrame(keys).with_row_index("row").sort(pl.exclude("row"), maintain_order=True)["row"]
         return Fetched(self.frame[order], self.cursors)
@@ -62,10 +62,8 @@ class CursorQuery:
         self._text = _PARAMETER.sub(r"\\:", query.strip().rstrip(";")) + "\n"
         self._cursor = cursor
 
-    def fetch(
-        self, paths: Sequence[JsonPath], *, after: str = "", upto: str = "", limit: int | None = None
-    ) -> Fetched:
-        """Return rows with a cursor value above ``after`` and not above ``upto`` (both as written by ``write_cursor``)."""
+    def fetch(self, paths: Sequence[JsonPath], *, after: str = "", upto: str = "", limit: int | None = None) -> Fetched:
+        """Return rows with a cursor value above ``after`` and at most ``upto``, as ``write_cursor`` wrote them."""
         needed = [name for path in paths if (name := column_of(path.segments, self._columns)) is not None]
         names = list(dict.fromkeys([self._cursor, *needed]))
         source = sa.text(self._text).columns(*[sa.column(name) for name in names]).subquery("source")

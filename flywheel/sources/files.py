@@ -1,7 +1,7 @@
 """A folder of files that grows.
 
-Files are read in the order of their names, rows in the order of the file; what has been read is known per file, so a file
-that arrives late under an earlier name is found too, and one that has grown is read on from where it ended.
+Files are read in the order of their names, rows in the order of the file; what has been read is known per file, so a
+file that arrives late under an earlier name is found too, and one that has grown is read on from where it ended.
 """
 
 from __future__ import annotations

@@ -31,9 +31,9 @@ class Lines:
     @property
     def ends(self) -> Offsets:
         """Where the lines end without their ``\\n`` or ``\\r\\n``."""
-        ends = self.stops - (self._byte(self.stops - 1) == NEWLINE)
-        has_return = (ends > self.starts) & (self._byte(ends - 1) == RETURN)
-        return ends - has_return
+        ends: Offsets = self.stops - (self._byte(self.stops - 1) == NEWLINE)
+        ends -= (ends > self.starts) & (self._byte(ends - 1) == RETURN)
+        return ends
 
     @property
     def terminated(self) -> bool:

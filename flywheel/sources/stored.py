@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from flywheel.lake.storage import StorageMap, StoredFile, open_store
@@ -24,14 +25,52 @@ class PartFile:
     modified: datetime | None = None
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return the bytes ``[start, stop)``."""
+        """Return the bytes ``[start, stop)``, fewer where the file ends before ``stop``."""
         if stop <= start:
             return b""
-        return bytes(obstore.get_range(self.store, self.path, start=start, end=stop))
+        try:
+            return bytes(obstore.get_range(self.store, self.path, start=start, end=stop))
+        except BaseError:
+            if self.current_size() <= start:
+                return b""
+            raise
 
-    def open(self) -> IO[bytes]:
-        """Return a seekable reader of the whole file."""
-        return cast("IO[bytes]", obstore.open_reader(self.store, self.path))
+    def current_size(self) -> int:
+        """Return the size of the file as it is now."""
+        return obstore.head(self.store, self.path)["size"]
+
+    def open(self) -> RangeReader:
+        """Return a seekable reader of the whole file as it is now."""
+        return RangeReader(self, self.current_size())
+
+
+class RangeReader(io.RawIOBase):
+    """A file whose bytes are fetched as they are asked for."""
+
+    def __init__(self, file: PartFile, size: int) -> None:
+        self._file = file
+        self._size = size
+        self._place = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = max(0, start + offset)
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        stop = self._size if size < 0 else min(self._place + size, self._size)
+        content = self._file.read(self._place, stop)
+        self._place += len(content)
+        return content
 
 
 @dataclass(frozen=True)

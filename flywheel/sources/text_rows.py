@@ -19,7 +19,7 @@ _GROWTH = 8
 
 @dataclass(frozen=True)
 class SplitText:
-    """The rows of a piece of text; from byte ``open_from`` on they may be an unfinished row (None: all are finished)."""
+    """The rows of a piece of text; from byte ``open_from`` on there may be an unfinished one (None: all are whole)."""
 
     rows: Lines
     open_from: int | None
@@ -65,10 +65,7 @@ def next_rows(file: PartFile, position: int, limit: int, splitter: RowSplitter) 
 def planned_rows(file: PartFile, piece: Slice, begin: int, splitter: RowSplitter) -> Lines:
     """Return the rows of a planned slice, which begins at byte ``begin``."""
     stop = FileMark.parse(piece.mark).position
-    try:
-        rows = splitter.split(file.read(begin, stop)).rows
-    except (FileNotFoundError, ValueError) as error:
-        raise changed_file(file, piece) from error
+    rows = splitter.split(file.read(begin, stop)).rows
     if len(rows) != piece.rows:
         raise changed_file(file, piece)
     return rows

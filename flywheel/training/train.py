@@ -26,11 +26,14 @@ class Candidate:
     ----------
     model
         What would serve: fitted once more with the hold-out if it passed and the manifest says ``refit``.
+    evaluated
+        The candidate before that: what ``evaluation`` is about.
     evaluation, champion
-        The candidate before that, and the champion, on the same hold-out.
+        How it and the champion did on the same hold-out.
     """
 
     model: FittedModel
+    evaluated: FittedModel
     evaluation: Evaluation
     champion: Evaluation | None
     decision: GateDecision
@@ -100,6 +103,5 @@ def _compare(
     evaluation = evaluate(model, split.holdout)
     theirs = evaluate(champion, split.holdout) if champion else None
     decision = decide(evaluation, theirs, training.gate)
-    if decision.passed and training.refit:
-        model = fit(rows, pipeline, training)
-    return Candidate(model, evaluation, theirs, decision)
+    final = fit(rows, pipeline, training) if decision.passed and training.refit else model
+    return Candidate(final, model, evaluation, theirs, decision)

@@ -140,8 +140,7 @@ def test_all_keeps_every_row_with_weight_one(
 def test_weights_undo_the_sampling(
     make_pipeline: MakePipeline, make_predictions: MakeRows, make_labels: MakeRows, as_of: datetime, sampling: Any
 ) -> None:
-    """Keys on an even grid leave no chance: each class's weighted count may differ from its true count by one row's weight
-    for either end of the kept range, plus the unevenness of a class's own keys."""
+    """Keys on an even grid leave nothing to chance: weighted counts are the true ones, up to one row's weight."""
     count = 20_000
     predictions = make_predictions(count)
     labels = make_labels(predictions)
@@ -294,7 +293,7 @@ def test_hard_negatives_need_a_score(
     stages = [pipeline.spec.stages[0], inference.model_copy(update={"config": config})]
     spec = pipeline.spec.model_copy(update={"training": None, "stages": stages})
     predictions = make_predictions(5)
-    with pytest.raises(FlywheelError, match="needs prediction.score"):
+    with pytest.raises(FlywheelError, match=r"needs prediction\.score"):
         select(predictions, make_labels(predictions), pipeline.model_copy(update={"spec": spec}), as_of)
 
 

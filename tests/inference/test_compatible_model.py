@@ -74,7 +74,7 @@ def test_a_server_with_several_inputs(pipeline_of):
 
 
 def test_a_server_with_other_outputs(pipeline_of):
-    with pytest.raises(ModelMismatchError, match="answers logits .*; the pipeline reads probabilities"):
+    with pytest.raises(ModelMismatchError, match=r"answers logits .*; the pipeline reads probabilities"):
         check_model(info_of(2, "logits"), card_of("wind", "distance"), pipeline_of(TRAINING))
 
 

@@ -1,0 +1,70 @@
+"""Starts a Prefect server, a worker and the model server in a folder of the demo's own, and replays the year on them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import date
+from importlib import resources
+from pathlib import Path
+
+from deployments.processes import free_port, model_server, prefect_server, worker
+from flywheel.datasets.flights import write_flights
+from flywheel.workspace import Workspace
+
+Say = Callable[[str], None]
+PIPELINE = "flight-delays"
+
+
+def run(workspace: Workspace, say: Say) -> None:
+    """Run the demo from nothing, in ``demo/`` under the workspace's home; what an earlier demo left there is removed."""
+    started = time.monotonic()
+    folder = workspace.home.absolute() / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    demo = Workspace(home=folder / ".flywheel")
+    with ExitStack() as stack:
+        say("writing 336,776 flights of 2013 as files, a day each …")
+        write_flights(demo.home / "flights", date(2013, 1, 1), date(2013, 12, 31))
+        say("starting the Prefect server …")
+        environment = stack.enter_context(prefect_server(demo.home / "prefect", free_port(), demo.home / "logs"))
+        os.environ.update(environment, FLYWHEEL_HOME=str(demo.home))
+        address = f"127.0.0.1:{free_port()}"
+        _set_up(demo, address)
+        stack.enter_context(model_server(environment, address, demo.home / "logs"))
+        stack.enter_context(worker(environment, demo.home / "logs"))
+        say(f"Prefect UI, while this runs: {environment['PREFECT_API_URL'].removesuffix('/api')}")
+        # Prefect reads its settings on import, so whatever imports it comes after the server's address is known.
+        from deployments.demo.replay import replay
+        from deployments.demo.report import write_report
+
+        replay(demo, say)
+        write_report(demo, folder, time.monotonic() - started, say)
+        _say_where(demo, environment["PREFECT_API_URL"], folder, say)
+
+
+def _set_up(demo: Workspace, address: str) -> None:
+    from blocks import FlywheelModelServer
+    from deployments.apply import apply
+    from deployments.workspace import initialise
+    from flywheel.manifest.documents import ModelServerSpec
+    from flywheel.manifest.load import load
+
+    initialise(demo)
+    with resources.as_file(resources.files("deployments") / "pipelines" / f"{PIPELINE}.yaml") as manifest:
+        apply(load([manifest]), demo)
+    # The manifest's own port may be taken on this machine.
+    FlywheelModelServer(spec=ModelServerSpec(address=address)).save("model-server", overwrite=True)
+
+
+def _say_where(demo: Workspace, api_url: str, folder: Path, say: Say) -> None:
+    for what, where in {
+        "report": folder / "report.json",
+        "picture": folder / "report.png",
+        "lake": demo.lake,
+        "artifacts": f"in Prefect's database: PREFECT_HOME={demo.home / 'prefect'} prefect server start, then /artifacts",
+        "flywheel on it": f"FLYWHEEL_HOME={demo.home} flywheel model history late-arrival",
+    }.items():
+        say(f"{what:<15}{where}")
