@@ -7,12 +7,14 @@ from pathlib import Path
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger, Posture, ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
-from deployments.names import WORK_POOL, FlowDeployment, Trigger
+from deployments.build import FlowDeployment, Trigger
+from deployments.names import WORK_POOL
 
 
 def register(deployments: list[FlowDeployment], working_dir: Path) -> list[str]:
@@ -43,6 +45,15 @@ def unregister(pipeline: str, flows: list[str]) -> list[str]:
             client.delete_deployment(found.id)
             removed.append(f"{flow}/{pipeline}")
     return removed
+
+
+def unschedule(pipeline: str) -> None:
+    """Remove the schedules of a pipeline's deployments; triggers and runs by hand stay."""
+    with get_client(sync_client=True) as client:
+        names = DeploymentFilter(name=DeploymentFilterName(any_=[pipeline]))
+        for deployment in client.read_deployments(deployment_filter=names):
+            for schedule in deployment.schedules:
+                client.delete_deployment_schedule(deployment.id, schedule.id)
 
 
 def _version(client: SyncPrefectClient, name: str) -> str | None:

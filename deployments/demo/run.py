@@ -1,4 +1,4 @@
-"""Starts a Prefect server, a worker and the model server in a folder of the demo's own, and replays the year on them."""
+"""Starts a Prefect server, a worker and the model server in a folder of the demo's own, and replays a year on them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PIPELINE = "flight-delays"
 
 
 def run(workspace: Workspace, say: Say) -> None:
-    """Run the demo from nothing, in ``demo/`` under the workspace's home; what an earlier demo left there is removed."""
+    """Run the demo from nothing, in ``demo/`` under the workspace's home; what an earlier one left is removed."""
     started = time.monotonic()
     folder = workspace.home.absolute() / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     demo = Workspace(home=folder / ".flywheel")
     with ExitStack() as stack:
-        say("writing 336,776 flights of 2013 as files, a day each …")
-        write_flights(demo.home / "flights", date(2013, 1, 1), date(2013, 12, 31))
+        say("writing the flights of 2013 as files, a day each …")
+        write_flights(demo.home / "flights", date(2013, 2, 1), date(2014, 1, 1))
         say("starting the Prefect server …")
         environment = stack.enter_context(prefect_server(demo.home / "prefect", free_port(), demo.home / "logs"))
         os.environ.update(environment, FLYWHEEL_HOME=str(demo.home))
@@ -48,6 +48,7 @@ def run(workspace: Workspace, say: Say) -> None:
 def _set_up(demo: Workspace, address: str) -> None:
     from blocks import FlywheelModelServer
     from deployments.apply import apply
+    from deployments.register import unschedule
     from deployments.workspace import initialise
     from flywheel.manifest.documents import ModelServerSpec
     from flywheel.manifest.load import load
@@ -55,16 +56,19 @@ def _set_up(demo: Workspace, address: str) -> None:
     initialise(demo)
     with resources.as_file(resources.files("deployments") / "pipelines" / f"{PIPELINE}.yaml") as manifest:
         apply(load([manifest]), demo)
+    # The replay is the clock here: a scheduled run would see the whole year at once.
+    unschedule(PIPELINE)
     # The manifest's own port may be taken on this machine.
     FlywheelModelServer(spec=ModelServerSpec(address=address)).save("model-server", overwrite=True)
 
 
 def _say_where(demo: Workspace, api_url: str, folder: Path, say: Say) -> None:
+    prefect_home = demo.home / "prefect"
     for what, where in {
         "report": folder / "report.json",
         "picture": folder / "report.png",
         "lake": demo.lake,
-        "artifacts": f"in Prefect's database: PREFECT_HOME={demo.home / 'prefect'} prefect server start, then /artifacts",
-        "flywheel on it": f"FLYWHEEL_HOME={demo.home} flywheel model history late-arrival",
+        "runs, artifacts": f"PREFECT_HOME={prefect_home} .venv/bin/prefect server start, then {api_url[:-4]}",
+        "flywheel on it": f"FLYWHEEL_HOME={demo.home} .venv/bin/flywheel model history late-arrival",
     }.items():
-        say(f"{what:<15}{where}")
+        say(f"{what:<17}{where}")

@@ -24,6 +24,7 @@ from flywheel.cli import (
     stats,
     workspace,
 )
+from flywheel.cli.session import database_error
 from flywheel.errors import FlywheelError, ManifestError
 
 BAD_MANIFEST = 2
@@ -79,6 +80,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except ManifestError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(BAD_MANIFEST)
-    except FlywheelError as error:
-        sys.stderr.write(f"error: {error}\n")
+    except Exception as error:
+        told = error if isinstance(error, FlywheelError) else database_error(error)
+        if told is None:
+            raise
+        sys.stderr.write(f"error: {told}\n")
         sys.exit(FAILED)

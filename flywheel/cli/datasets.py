@@ -17,9 +17,19 @@ app = typer.Typer(help="Write the files that the bundled pipelines read.", no_ar
 
 @app.command()
 def flights(
-    out: Annotated[Path, typer.Option("--output", "-o", metavar="DIR")] = Path(".flywheel/flights"),
-    first: Annotated[datetime, typer.Option("--from", metavar="DATE", formats=DAYS)] = datetime(2013, 2, 1),  # noqa: DTZ001
-    last: Annotated[datetime, typer.Option("--to", metavar="DATE", formats=DAYS)] = datetime(2013, 12, 31),  # noqa: DTZ001
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to.")] = Path(".flywheel/flights"),
+    first: Annotated[
+        datetime,
+        typer.Option(
+            "--from", metavar="DATE", formats=DAYS, show_default=False, help="The first day (UTC). Default: 2013-02-01."
+        ),
+    ] = datetime(2013, 2, 1),  # noqa: DTZ001
+    last: Annotated[
+        datetime,
+        typer.Option(
+            "--to", metavar="DATE", formats=DAYS, show_default=False, help="The last day (UTC). Default: 2013-12-31."
+        ),
+    ] = datetime(2013, 12, 31),  # noqa: DTZ001
 ) -> None:
     """Write real flights of 2013, their landings, and a labelled January (pipeline flight-delays)."""
     from flywheel.datasets.flights import write_flights
@@ -30,10 +40,17 @@ def flights(
 
 @app.command("service-metrics")
 def service_metrics(
-    out: Annotated[Path, typer.Option("--output", "-o", metavar="DIR")] = Path(".flywheel/service-metrics"),
-    start: Annotated[datetime, typer.Option("--from", metavar="DATE", formats=DAYS)] = datetime(2026, 1, 1),  # noqa: DTZ001
-    days: Annotated[int, typer.Option("--days", min=1)] = 14,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to.")] = Path(
+        ".flywheel/service-metrics"
+    ),
+    start: Annotated[
+        datetime,
+        typer.Option(
+            "--from", metavar="DATE", formats=DAYS, show_default=False, help="The first day (UTC). Default: 2026-01-01."
+        ),
+    ] = datetime(2026, 1, 1),  # noqa: DTZ001
+    days: Annotated[int, typer.Option("--days", min=1, help="How many days.")] = 14,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, other numbers.")] = 0,
     drift_from: Annotated[
         int | None, typer.Option("--drift-from", metavar="DAY", min=0, help="Let cpu rise from this day on.")
     ] = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,17 +14,18 @@ from flywheel.cli.options import AsOfOption, JsonOption, PipelineOption
 from flywheel.cli.session import open_database, open_workspace
 from flywheel.errors import FlywheelError
 
-if TYPE_CHECKING:
-    from flywheel.export.manifest import ExportManifest
-
 
 @dataclass(frozen=True)
 class FolderExport:
-    """An export in a folder of one's own: where it is, the gate's report, and its manifest (``_export.json``)."""
+    """An export in a folder of one's own: rows by label, the Parquet files under ``folder``, the gate's report."""
 
-    folder: Path
-    report: Path
-    manifest: ExportManifest
+    id: str
+    as_of: datetime
+    rows: int
+    labels: dict[str, int]
+    folder: str
+    files: list[str]
+    report: str
 
 
 def export(
@@ -43,13 +44,13 @@ def export(
         return
     output.print_facts(
         {
-            "rows": made.manifest.rows,
-            "labels": ", ".join(f"{each.label} {each.rows:,}" for each in made.manifest.labels),
-            "files": len(made.manifest.files),
-            "folder": str(made.folder),
-            "gate's report": str(made.report),
+            "rows": made.rows,
+            "labels": output.counts(made.labels),
+            "folder": made.folder,
+            "files": len(made.files),
+            "gate's report": made.report,
         },
-        title=f"export {made.manifest.id}",
+        title=f"export {made.id}",
     )
 
 
@@ -70,4 +71,12 @@ def _export(name: str, out: Path, as_of: datetime) -> FolderExport:
             state="nothing was exported",
             next_step=f"flywheel run infer -p {name}, then flywheel run join-feedback -p {name}",
         )
-    return FolderExport(Path(target.folder), Path(target.report_uri), manifest)
+    return FolderExport(
+        id=export_id,
+        as_of=as_of,
+        rows=manifest.rows,
+        labels={each.label: each.rows for each in manifest.labels},
+        folder=target.folder,
+        files=[file.path for file in manifest.files],
+        report=target.report_uri,
+    )

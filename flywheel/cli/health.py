@@ -72,7 +72,7 @@ def _print_overview(pipelines: list[PipelineHealth]) -> None:
     out.print(table)
     for each in pipelines:
         for problem in each.problems:
-            out.print(f"[red]✗[/] {output.escaped(each.pipeline)}: {output.escaped(problem)}")
+            out.print(f"[red]✗[/] {output.escaped(each.pipeline)}: {output.escaped(problem)}", soft_wrap=True)
 
 
 def _print_pipeline(found: PipelineHealth) -> None:
@@ -96,7 +96,7 @@ def _print_pipeline(found: PipelineHealth) -> None:
         }
     )
     for problem in found.problems:
-        out.print(f"[red]✗[/] {output.escaped(problem)}")
+        out.print(f"[red]✗[/] {output.escaped(problem)}", soft_wrap=True)
 
 
 def _health(found: PipelineHealth) -> str:

@@ -9,8 +9,8 @@ import typer
 
 from flywheel.cli import output
 from flywheel.cli.options import JsonOption, ManifestOption
-from flywheel.cli.plugins import load_orchestration
-from flywheel.cli.session import open_workspace
+from flywheel.cli.plugins import load_orchestration, plain_prefect_errors
+from flywheel.cli.session import open_database, open_workspace
 from flywheel.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -63,7 +63,10 @@ def apply(files: ManifestOption) -> None:
     Stores revisions, saves blocks and makes deployments. Applying the same files again changes nothing.
     """
     bundle = _load_whole(files)
-    output.say(load_orchestration("apply")(bundle, open_workspace()))
+    workspace = open_workspace()
+    open_database(workspace)
+    with plain_prefect_errors():
+        output.say(load_orchestration("apply")(bundle, workspace))
 
 
 def _load_whole(files: ManifestOption) -> Bundle:

@@ -117,9 +117,10 @@ def counts(of: Mapping[str, Any]) -> str:
 
 
 def say(lines: str | Sequence[str]) -> None:
-    """Print plain lines."""
+    """Print plain lines, at once: whoever reads a pipe wants to see how far a long command is."""
     for line in [lines] if isinstance(lines, str) else lines:
         sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def escaped(text: str) -> str:

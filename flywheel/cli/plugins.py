@@ -13,14 +13,18 @@ The engine does not know Prefect, so the packages above it declare what the comm
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
+from types import TracebackType
 from typing import Any
 
 from flywheel.errors import FlywheelError, not_found
 
 FLOWS = "flywheel.flows"
 ORCHESTRATION = "flywheel.orchestration"
+_PREFECT_PACKAGES = frozenset({"prefect", "httpx", "httpcore"})
 
 
 def flow_names() -> list[str]:
@@ -48,7 +52,36 @@ def load_orchestration(name: str) -> Callable[..., Any]:
     return _load(found[name])
 
 
+@contextmanager
+def plain_prefect_errors() -> Iterator[None]:
+    """Say what Prefect could not do in plain words; what is raised anywhere else goes on as it is."""
+    try:
+        yield
+    except FlywheelError:
+        raise
+    except Exception as error:
+        if _raised_in(error.__traceback__) not in _PREFECT_PACKAGES:
+            raise
+        where = os.environ.get("PREFECT_API_URL", "a temporary one, as PREFECT_API_URL is not set")
+        raise FlywheelError(
+            f"Prefect failed: {error} (server: {where})",
+            state="what was done before stays; the same command goes on from there",
+            next_step="see that the server answers, then type the same command again",
+        ) from error
+
+
+def _raised_in(traceback: TracebackType | None) -> str:
+    """The package whose code raised."""
+    package = ""
+    while traceback is not None:
+        package = str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        traceback = traceback.tb_next
+    return package
+
+
 def _load(entry_point: EntryPoint) -> Callable[..., Any]:
+    # A server of the command's own takes longer to start on a busy machine than Prefect waits by default.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     try:
         loaded: Callable[..., Any] = entry_point.load()
     except (ImportError, AttributeError) as error:

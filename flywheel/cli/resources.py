@@ -10,7 +10,7 @@ import typer
 from flywheel.cli import output
 from flywheel.cli.completion import complete_pipeline
 from flywheel.cli.options import JsonOption, PipelineArgument
-from flywheel.cli.plugins import load_orchestration
+from flywheel.cli.plugins import load_orchestration, plain_prefect_errors
 from flywheel.cli.session import open_database, open_workspace
 from flywheel.errors import not_found
 
@@ -51,7 +51,8 @@ def delete(name: PipelineArgument) -> None:
     """
     workspace = open_workspace()
     open_database(workspace)
-    output.say(load_orchestration("delete")(name, workspace))
+    with plain_prefect_errors():
+        output.say(load_orchestration("delete")(name, workspace))
 
 
 def _show_pipelines(pipelines: Sequence[PipelineSummary], as_json: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from flywheel.cli import output
 from flywheel.cli.options import AsOfOption, JsonOption, PipelineArgument, PipelineOption
-from flywheel.cli.plugins import flow_names, load_flow, load_orchestration
+from flywheel.cli.plugins import flow_names, load_flow, load_orchestration, plain_prefect_errors
 from flywheel.cli.session import open_database
 
 
@@ -37,7 +37,7 @@ def run_flow(
     called = load_flow(flow)
     open_database()
     # What a flow prints on its way is not its answer.
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), plain_prefect_errors():
         answer = called(pipeline=pipeline, as_of=as_of)
     if as_json:
         output.print_json(answer)
@@ -57,10 +57,13 @@ def logs(
     from flywheel.metadata.queries.pipelines import require_pipeline
 
     require_pipeline(open_database(), name)
-    with contextlib.suppress(KeyboardInterrupt):
+    lines = 0
+    with contextlib.suppress(KeyboardInterrupt), plain_prefect_errors():
         for line in load_orchestration("logs")(name, follow):
             output.say(line)
-            sys.stdout.flush()
+            lines += 1
+    if not lines:
+        sys.stderr.write(f"no run of {name} has logged anything; next: flywheel run infer -p {name}\n")
 
 
 def _facts(answer: Any) -> dict[str, object]:

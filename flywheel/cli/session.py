@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,20 +39,20 @@ def open_database(workspace: Workspace | None = None) -> Database:
     # Connecting would create the file, and a reading command leaves nothing behind.
     if database.url.get_backend_name() == "sqlite" and file and not Path(file).exists():
         raise FlywheelError(f"no Flywheel workspace here: {file} does not exist", next_step="flywheel init")
-    with plain_database_errors():
-        database.require()
+    database.require()
     return database
 
 
-@contextmanager
-def plain_database_errors() -> Iterator[None]:
-    """Turn what a database's driver raises into one line."""
+def database_error(error: Exception) -> FlywheelError | None:
+    """Return what a database's driver raised as one line, or None if it was something else."""
+    if "sqlalchemy" not in sys.modules:
+        return None
     from sqlalchemy.exc import DBAPIError
 
-    try:
-        yield
-    except DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        raise FlywheelError(
-            f"the metadata database does not answer: {reason}", next_step="check FLYWHEEL_DATABASE_URL, then try again"
-        ) from error
+    if not isinstance(error, DBAPIError):
+        return None
+    reason = str(error.orig).strip().splitlines()[0]
+    return FlywheelError(
+        f"the metadata database does not answer: {reason}",
+        next_step="check FLYWHEEL_DATABASE_URL, run flywheel init if it is new, then try again",
+    )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flywheel.cli import output
-from flywheel.cli.plugins import load_orchestration
+from flywheel.cli.plugins import load_orchestration, plain_prefect_errors
 from flywheel.cli.session import open_workspace
 
 
@@ -17,12 +17,14 @@ def init() -> None:
 
     Makes the metadata tables, the Prefect block types and a work pool. A second call changes nothing.
     """
-    output.say(load_orchestration("init")(open_workspace()))
+    with plain_prefect_errors():
+        output.say(load_orchestration("init")(open_workspace()))
 
 
 def demo() -> None:
     """Turn the whole loop on a year of real flights."""
-    load_orchestration("demo")(open_workspace(), output.say)
+    with plain_prefect_errors():
+        load_orchestration("demo")(open_workspace(), output.say)
 
 
 def up(
@@ -35,4 +37,5 @@ def up(
 
     Prints the UI's address, and stops all of it when interrupted.
     """
-    load_orchestration("up")(open_workspace(), files or [], output.say)
+    with plain_prefect_errors():
+        load_orchestration("up")(open_workspace(), files or [], output.say)

@@ -84,7 +84,8 @@ def write_flights(folder: Path, first: date, last: date) -> int:
     """Write the flights due to leave from ``first`` to ``last`` (UTC dates, both included), and their landings.
 
     Makes ``folder/flights/DATE.parquet`` by scheduled departure, ``folder/landings/DATE.parquet`` by the day the
-    landing became known, and ``folder/history/january.parquet``, labelled. A second call writes the same bytes.
+    landing became known, and ``folder/history/january.parquet``, labelled. A second call writes the same bytes;
+    one with other dates rewrites the landings of the days that both touch, so write a period in one call.
 
     Returns
     -------

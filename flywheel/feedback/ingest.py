@@ -125,6 +125,6 @@ def _quarantined(records: Records, events: pl.DataFrame, reasons: pl.Series, num
             reason=reasons.filter(bad),
             record=records.raw_json(bad).str.slice(0, _RECORD_LENGTH),
         )
-        .select(columns)
+        .select(columns.keys())
         .cast(columns)  # type: ignore[arg-type]
     )

@@ -75,10 +75,16 @@ class StorageMap:
 
     def read_bytes(self, uri: str) -> bytes:
         """Return a file's content; FileNotFoundError when there is none."""
+        location = self.resolve(uri)
+        if location.is_local:
+            return Path(location.uri).read_bytes()
         store, name = self._store_of(uri)
         return bytes(obstore.get(store, name).bytes())
 
     def exists(self, uri: str) -> bool:
+        location = self.resolve(uri)
+        if location.is_local:
+            return Path(location.uri).is_file()
         store, name = self._store_of(uri)
         try:
             obstore.head(store, name)

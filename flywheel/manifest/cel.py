@@ -15,7 +15,6 @@ from flywheel.errors import ManifestError
 
 if TYPE_CHECKING:
     import polars as pl
-    from celpy import Environment
     from lark import Tree
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
@@ -86,14 +85,15 @@ def names_in(text: str) -> set[str]:
 @lru_cache(maxsize=256)
 def parse_cel(text: str) -> Tree[Any]:
     """Return celpy's syntax tree; a ValueError says where the syntax is wrong."""
-    from celpy.celparser import CELParseError
+    # Not celpy.Environment, which changes the recursion limit of the whole process.
+    from celpy.celparser import CELParseError, CELParser
 
     if len(text) > MAX_LENGTH:
         raise ValueError(f"is longer than {MAX_LENGTH} characters")
     if not text.strip():
         raise ValueError("is empty; write a condition, e.g. prediction.score > 0.8")
     try:
-        tree: Tree[Any] = _environment().compile(text)
+        tree: Tree[Any] = CELParser().parse(text)
     except CELParseError as error:
         line, column = error.line or 1, error.column or 1
         rows = text.splitlines()
@@ -102,13 +102,6 @@ def parse_cel(text: str) -> Tree[Any]:
     if _nesting(tree) > MAX_NESTING:
         raise ValueError(f"is nested deeper than {MAX_NESTING} levels")
     return tree
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    import celpy
-
-    return celpy.Environment()
 
 
 def _nesting(tree: Tree[Any]) -> int:

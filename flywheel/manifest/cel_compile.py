@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 from lark import Token, Tree
 
 from flywheel.errors import did_you_mean
+from flywheel.manifest.cel_functions import FUNCTIONS, METHODS, call, convert
 from flywheel.manifest.cel_operand import (
     CelError,
     Operand,
     arithmetic,
-    as_double,
-    as_int,
     choose,
     column,
     equal,
@@ -23,8 +21,7 @@ from flywheel.manifest.cel_operand import (
 )
 
 _SIGNS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "add": "+", "sub": "-", "mul": "*", "div": "/", "mod": "%"}
-_METHODS = ("startsWith", "endsWith", "contains", "matches", "size")
-_FUNCTIONS = ("has", "size", "matches", "double", "int", "timestamp")
+_LITERALS = ("list_lit", "map_lit")
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -149,15 +146,15 @@ class Compiler:
         name = str(tree.children[0])
         if name == "has":
             return self._has(tree)
-        if name not in _FUNCTIONS:
-            known = ", ".join(_FUNCTIONS)
-            raise CelError(f"there is no function {name!r}{did_you_mean(name, _FUNCTIONS)}; there is: {known}")
+        if name not in FUNCTIONS:
+            known = ", ".join(FUNCTIONS)
+            raise CelError(f"there is no function {name!r}{did_you_mean(name, FUNCTIONS)}; there is: {known}")
         arguments = self._arguments(tree)
         if name in ("size", "matches") and arguments:
-            return self._call(name, arguments[0], arguments[1:], self._text(tree))
+            return call(name, arguments[0], arguments[1:], self._text(tree))
         if len(arguments) != 1:
             raise CelError(f"{name} takes one value; got {len(arguments)} in {self._text(tree)}")
-        return _convert(name, arguments[0], self._text(tree))
+        return convert(name, arguments[0], self._text(tree))
 
     def _has(self, tree: Tree[Any]) -> Operand:
         inner = _descend(tree.children[-1]) if len(tree.children) == 2 else tree
@@ -167,63 +164,19 @@ class Compiler:
 
     def _member_dot_arg(self, tree: Tree[Any]) -> Operand:
         name = str(tree.children[1])
-        if name not in _METHODS:
-            known = ", ".join(_METHODS)
-            raise CelError(f"there is no method {name!r}{did_you_mean(name, _METHODS)}; there is: {known}")
-        return self._call(name, self.compile(tree.children[0]), self._arguments(tree), self._text(tree))
-
-    def _call(self, name: str, subject: Operand, arguments: list[Operand], text: str) -> Operand:
-        if name == "size" and not arguments and subject.kind in ("string", "list"):
-            length = subject.expr.str.len_chars() if subject.kind == "string" else subject.expr.list.len()
-            return Operand(length.cast(pl.Int64), "int", text)
-        if name == "size" or subject.kind != "string" or [a.kind for a in arguments] != ["string"]:
-            takes = "text or a list" if name == "size" else "text and one other text"
-            got = " and ".join(operand.described for operand in (subject, *arguments))
-            raise CelError(f"{name} takes {takes}; got {got}")
-        string, other = subject.expr.str, arguments[0].expr
-        match name:
-            case "startsWith":
-                return Operand(string.starts_with(other), "bool", text)
-            case "endsWith":
-                return Operand(string.ends_with(other), "bool", text)
-            case "contains":
-                return Operand(string.contains(other, literal=True), "bool", text)
-        return Operand(string.contains(_pattern(arguments[0])), "bool", text)
+        if name not in METHODS:
+            known = ", ".join(METHODS)
+            raise CelError(f"there is no method {name!r}{did_you_mean(name, METHODS)}; there is: {known}")
+        return call(name, self.compile(tree.children[0]), self._arguments(tree), self._text(tree))
 
     def _text(self, tree: Tree[Any]) -> str:
         """The part of the source that the tree was read from."""
-        tokens = list(tree.scan_values(lambda leaf: isinstance(leaf, Token)))
-        if not tokens:
-            return self._source
-        return self._source[min(token.start_pos for token in tokens) : max(token.end_pos for token in tokens)]
+        start, end = getattr(tree.meta, "start_pos", None), getattr(tree.meta, "end_pos", None)
+        return self._source[start:end]
 
     def _arguments(self, tree: Tree[Any]) -> list[Operand]:
         lists = [child for child in tree.children if isinstance(child, Tree) and child.data == "exprlist"]
         return [self.compile(argument) for each in lists for argument in each.children]
-
-
-def _convert(name: str, operand: Operand, text: str) -> Operand:
-    if name == "timestamp" and isinstance(operand.literal, str):
-        try:
-            moment = datetime.fromisoformat(operand.literal)
-        except ValueError:
-            raise CelError(f"{text} is no time; write it as timestamp('2013-01-31T00:00:00Z')") from None
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        return Operand(pl.lit(moment, pl.Datetime("us", "UTC")), "time", text)
-    if name == "timestamp" or not (operand.is_number or operand.kind == "string"):
-        raise CelError(f"{name} can't take {operand.described}")
-    return as_double(operand, text) if name == "double" else as_int(operand, text)
-
-
-def _pattern(operand: Operand) -> str:
-    if not isinstance(operand.literal, str):
-        raise CelError(f"matches takes a pattern in quotes; got {operand.text}")
-    try:
-        pl.select(pl.lit("").str.contains(operand.literal))
-    except pl.exceptions.PolarsError as error:
-        reason = next((line for line in str(error).splitlines() if line.startswith("error: ")), "error: no pattern")
-        raise CelError(f"{operand.text} is not a regular expression (RE2): {reason.removeprefix('error: ')}") from None
-    return operand.literal
 
 
 def _whole_number(text: str) -> Operand:
@@ -235,7 +188,7 @@ def _whole_number(text: str) -> Operand:
 
 
 def _descend(tree: Tree[Any]) -> Tree[Any]:
-    while len(tree.children) == 1 and isinstance(tree.children[0], Tree) and tree.data != "list_lit":
+    while len(tree.children) == 1 and isinstance(tree.children[0], Tree) and tree.data not in _LITERALS:
         tree = tree.children[0]
     return tree
 

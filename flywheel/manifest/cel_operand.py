@@ -77,16 +77,13 @@ def column(expr: pl.Expr, dtype: pl.DataType, text: str) -> Operand:
 
 
 def equal(left: Operand, right: Operand) -> pl.Expr:
-    """CEL's ``==``: null equals null, a missing value beside another gives no answer, NaN equals nothing."""
+    """CEL's ``==``: the literal null asks whether a value is missing, NaN equals nothing."""
     if right.kind == "null":
         return left.expr.is_null()
     if left.kind == "null":
         return right.expr.is_null()
     _comparable(left, "==", right)
-    same = _without_nan(left.expr == right.expr, left, right)
-    if left.is_literal or right.is_literal:
-        return same
-    return same | (left.expr.is_null() & right.expr.is_null())
+    return _without_nan(left.expr == right.expr, left, right)
 
 
 def order(left: Operand, sign: str, right: Operand) -> pl.Expr:
@@ -98,13 +95,15 @@ def order(left: Operand, sign: str, right: Operand) -> pl.Expr:
 def member(left: Operand, items: list[Operand]) -> pl.Expr:
     """``left in [items]``."""
     if not items:
-        return pl.lit(False)
+        return pl.when(left.expr.is_not_null()).then(False)
     for item in items:
         if item.kind != "null":
             _comparable(left, "in", item)
     if left.kind in ("string", "int") and all(item.is_literal and item.kind == left.kind for item in items):
         return left.expr.is_in([item.literal for item in items])
-    return pl.any_horizontal([equal(left, item) for item in items])
+    found = pl.any_horizontal([equal(left, item) for item in items])
+    computed = [item.expr.is_not_null() for item in items if not item.is_literal and item.kind != "null"]
+    return pl.when(pl.all_horizontal(computed)).then(found) if computed else found
 
 
 def arithmetic(left: Operand, sign: str, right: Operand, text: str) -> Operand:

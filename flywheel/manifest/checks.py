@@ -26,7 +26,7 @@ def pipeline_problems(pipeline: Pipeline) -> list[Finding]:
 
 def whole_problems(pipeline: Pipeline) -> list[Finding]:
     """What is wrong with a pipeline that has all of its documents."""
-    return [*pipeline_problems(pipeline), *_retraining(pipeline)]
+    return [*pipeline_problems(pipeline), *_retraining(pipeline), *_sampling(pipeline)]
 
 
 def _stages(pipeline: Pipeline) -> Iterator[Finding]:
@@ -161,6 +161,14 @@ def _retraining(pipeline: Pipeline) -> Iterator[Finding]:
             yield Finding(path, f"{ask} needs spec.training, or a Training document named {pipeline.name}")
         elif pipeline.training.task != "anomaly" and pipeline.feedback is None:
             yield Finding(path, f"{ask} needs feedback, which gives labels")
+
+
+def _sampling(pipeline: Pipeline) -> Iterator[Finding]:
+    if pipeline.export is None or pipeline.positive_label is not None:
+        return
+    if pipeline.export.sampling.strategy in ("stratified", "hard_negative"):
+        path = (*_place_of(pipeline, "training-export", "training_export"), "sampling")
+        yield Finding(path, "needs positive_label, since neither training.target nor a label rule gives one")
 
 
 def _stage_path(pipeline: Pipeline, kind: str) -> Path:

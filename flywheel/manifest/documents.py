@@ -10,8 +10,6 @@ from flywheel.manifest.fields import Name, Spec
 from flywheel.manifest.jsonpath import JsonPath
 from flywheel.manifest.loop import TrainingConfig
 
-API_VERSION = "flywheel-ml.io/v1"
-
 
 class Metadata(Spec):
     name: Name
@@ -40,8 +38,8 @@ class SqlSourceSpec(Spec):
 
     type: Literal["sql"]
     url: SecretStr = Field(description="SQLAlchemy URL; ${NAME} is read from the environment")
-    query: str
-    cursor: str = Field(description="Column of the query that only grows: an id or a time")
+    query: str = Field(min_length=1)
+    cursor: str = Field(min_length=1, description="Column of the query that only grows: an id or a time")
     event_time: JsonPath = JsonPath("$.timestamp")
     received_at: JsonPath | None = None
 
@@ -58,7 +56,7 @@ class WebhookSinkSpec(Spec):
     """Posts alerts in Alertmanager's v2 format; at least once."""
 
     type: Literal["webhook"]
-    url: str = Field(pattern=r"^https?://")
+    url: str = Field(pattern=r"^https?://", description="http:// or https://")
     token: SecretStr | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     timeout_seconds: float = Field(default=10, gt=0)
@@ -78,7 +76,7 @@ SinkSpec = Annotated[TableSinkSpec | WebhookSinkSpec | LogSinkSpec, Field(discri
 class ModelServerSpec(Spec):
     """Where the server called ``NAME`` in a manifest's ``model_endpoint: NAME:PORT`` is reached."""
 
-    address: str = Field(pattern=r"^[A-Za-z0-9._-]+:\d{1,5}$")
+    address: str = Field(pattern=r"^[A-Za-z0-9._-]+:\d{1,5}$", description="host:port")
 
 
 class StorageSpec(Spec):

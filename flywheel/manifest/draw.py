@@ -114,7 +114,9 @@ def _box(axes: Axes, node: GraphNode, spot: _Spot) -> None:
     detail = textwrap.wrap(node.detail, 30, max_lines=3, placeholder=" …")
     above = spot.y + 0.075 * len(detail)
     centred: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 3}
-    axes.text(spot.x, above, _cut(node.name, 24), fontsize=10.5, color=INK, **centred)
+    axes.text(
+        spot.x, above, _cut(node.name, 36), fontsize=min(10.5, max(7, 240 / len(node.name))), color=INK, **centred
+    )
     axes.text(spot.x, above - 0.12 - 0.065 * len(detail), "\n".join(detail), fontsize=7.5, color=QUIET, **centred)
     if WORDS[node.kind] and WORDS[node.kind] != node.name:
         axes.text(corner[0] + 0.05, spot.y + HEIGHT / 2 + 0.05, WORDS[node.kind], fontsize=7, color=QUIET, va="bottom")

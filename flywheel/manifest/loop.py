@@ -14,6 +14,11 @@ from flywheel.manifest.jsonpath import JsonPath
 Measure = Literal["psi", "kl_divergence", "js_divergence", "ks", "missing_rate"]
 Partition = Literal["date", "model_version", "label", "variant"]
 Positive = Annotated[float, Field(gt=0)]
+STRATEGIES_OF = {
+    "rate": ("random",),
+    "positive_rate": ("stratified", "hard_negative"),
+    "negative_rate": ("stratified", "hard_negative"),
+}
 GATE_METRICS = {
     "classification": ("log_loss", "auc", "average_precision", "accuracy"),
     "regression": ("rmse", "mae"),
@@ -123,6 +128,14 @@ class Sampling(Spec):
             raise ValueError("`strategy: reservoir` and `size` need each other")
         return self
 
+    @model_validator(mode="after")
+    def _nothing_that_is_ignored(self) -> Self:
+        for name, strategies in STRATEGIES_OF.items():
+            if self.strategy not in strategies and getattr(self, name) != type(self).model_fields[name].default:
+                belongs = " or ".join(strategies)
+                raise ValueError(f"{name} means nothing with `strategy: {self.strategy}`; it belongs to {belongs}")
+        return self
+
 
 class ExportConfig(Spec):
     """Labelled rows as Parquet for training."""
@@ -180,6 +193,8 @@ class TrainingConfig(Spec):
     def _consistent(self) -> Self:
         if (self.task == "anomaly") != (self.algorithm == "isolation_forest"):
             raise ValueError("`task: anomaly` and `algorithm: isolation_forest` need each other")
+        if self.task == "regression" and self.target is not None:
+            raise ValueError("a regression has no target: it learns the label itself")
         if self.task == "classification" and self.target is None:
             raise ValueError("a classification needs its target: the positive label")
         metrics = GATE_METRICS[self.task]

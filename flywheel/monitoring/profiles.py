@@ -8,6 +8,7 @@ import polars as pl
 
 from flywheel.drift.baseline import Baseline
 from flywheel.drift.profile import profile
+from flywheel.inference.fallback import OK
 from flywheel.lake.span import time_span
 from flywheel.lake.tables import PROFILES
 
@@ -19,7 +20,7 @@ def profile_rows(predictions: pl.DataFrame, baseline: Baseline, number: int, pre
         return pl.DataFrame(schema=PROFILES)
     first, last = times
     return (
-        profile(predictions, baseline)
+        _counts(predictions, baseline)
         .with_columns(
             batch_id=pl.lit(number),
             baseline_id=pl.lit(baseline.id),
@@ -32,3 +33,14 @@ def profile_rows(predictions: pl.DataFrame, baseline: Baseline, number: int, pre
         .select(PROFILES.names())
         .cast(dict(PROFILES))  # type: ignore[arg-type]
     )
+
+
+def _counts(predictions: pl.DataFrame, baseline: Baseline) -> pl.DataFrame:
+    """Count every row's features, but only the model's own answers: an outage is not drift of the model."""
+    answered = predictions.filter(pl.col("status") == OK)
+    everything = profile(predictions, baseline)
+    if answered.height == predictions.height:
+        return everything
+    own = [feature.name for feature in baseline.measured if feature.is_prediction]
+    is_own = pl.col("feature").is_in(own)
+    return pl.concat([everything.filter(~is_own), profile(answered, baseline).filter(is_own)])

@@ -37,27 +37,33 @@ def make_baseline(context: PipelineContext, candidate: Candidate, card: ModelCar
     The features' reference is every row of the time that the model learned from, labelled or not, since an export is
     sampled. The answers' reference is what the candidate said, before it was fitted once more, on rows it had not seen.
     """
-    rows = reference_rows(context, card, as_of)
-    seen_to = candidate.evaluated.trained_to
-    unseen = rows.filter(pl.col("event_time") > seen_to) if seen_to is not None else rows
-    answers = answers_for(context.pipeline, card)
-    outputs = score(candidate.evaluated.estimator, card, encode(unseen, candidate.evaluated.encoding))
-    scored = unseen.with_columns(answers.fields(outputs).to_struct(context.pipeline.inference.output_field))
+    known = known_rows(context, as_of)
+    rows = known.filter(_within(card.trained_from, card.trained_to)).sort("sample_key").head(_MAX_ROWS)
+    scored = _scored_unseen(context, candidate, card, known)
     baseline = fit_baseline(rows, measured_features(context.pipeline), card.baseline_id, scored=scored, as_of=as_of)
     uri = baseline_uri(context, context.pipeline.inference.model_id, card.baseline_id)
     context.storage.write(uri, baseline.to_json().encode())
     return baseline
 
 
-def reference_rows(context: PipelineContext, card: ModelCard, as_of: datetime) -> pl.DataFrame:
-    """Return the features of every record of the time that a model learned from, as known at ``as_of``."""
+def known_rows(context: PipelineContext, as_of: datetime) -> pl.DataFrame:
+    """Return the features of every record that the pipeline had seen by ``as_of``, the bootstrap's included."""
     names = ["event_time", "sample_key", *record_schema(context.pipeline).names()]
-    parts = [bootstrap_rows(context, as_of).select(names)]
-    if card.trained_from is not None and card.trained_to is not None:
-        table = context.tables.predictions
-        logged = table.read(
-            table.files(dates=(card.trained_from.date(), card.trained_to.date())), [*names, "predicted_at"]
-        )
-        in_time = pl.col("event_time").is_between(card.trained_from, card.trained_to)
-        parts.append(logged.filter(in_time, pl.col("predicted_at") <= as_of).select(names))
-    return pl.concat(parts, how="vertical_relaxed").sort("sample_key").head(_MAX_ROWS)
+    table = context.tables.predictions
+    logged = table.read(table.files(), [*names, "predicted_at"]).filter(pl.col("predicted_at") <= as_of)
+    return pl.concat([bootstrap_rows(context, as_of).select(names), logged.select(names)], how="vertical_relaxed")
+
+
+def _scored_unseen(
+    context: PipelineContext, candidate: Candidate, card: ModelCard, known: pl.DataFrame
+) -> pl.DataFrame:
+    """What the candidate says about the rows after those it learned from; about all where there are none."""
+    model = candidate.evaluated
+    unseen = known.filter(pl.col("event_time") > model.trained_to) if model.trained_to else known
+    rows = known if unseen.is_empty() else unseen
+    fields = answers_for(context.pipeline, card).fields(score(model.estimator, card, encode(rows, model.encoding)))
+    return rows.with_columns(fields.to_struct(context.pipeline.inference.output_field))
+
+
+def _within(first: datetime | None, last: datetime | None) -> pl.Expr:
+    return pl.lit(True) if first is None or last is None else pl.col("event_time").is_between(first, last)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from flywheel.context import PipelineContext
+from flywheel.inference.fallback import OK
 from flywheel.metadata.ledger import InferencePlan, LedgerEntry
 from flywheel.monitoring.profiles import profile_rows
 from flywheel.monitoring.reference import find_baseline
@@ -34,7 +35,7 @@ def log_batch(context: PipelineContext, entry: LedgerEntry[InferencePlan], batch
 def count_rows(batch: ScoredBatch) -> dict[str, int]:
     """Count a batch's rows: all records, those scored, those answered by a fallback, those quarantined."""
     scored = batch.predictions.height
-    ok = batch.predictions.filter(pl.col("status") == "ok").height
+    ok = batch.predictions.filter(pl.col("status") == OK).height
     quarantined = batch.quarantined.height
     return {"records": scored + quarantined, "ok": ok, "fallback": scored - ok, "quarantined": quarantined}
 

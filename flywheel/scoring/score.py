@@ -117,10 +117,10 @@ def _prediction_rows(rows: pl.DataFrame, entry: LedgerEntry[InferencePlan], tabl
         variant=pl.lit("champion"),
         batch_id=pl.lit(entry.number),
     )
-    return completed.select(columns).cast(columns)  # type: ignore[arg-type]
+    return completed.select(columns.keys()).cast(columns)  # type: ignore[arg-type]
 
 
 def _quarantine_rows(parts: list[pl.DataFrame], entry: LedgerEntry[InferencePlan]) -> pl.DataFrame:
     columns = {name: dtype for name, dtype in QUARANTINE.items() if name != "date"}
     together = pl.concat([pl.DataFrame(schema=columns), *parts], how="diagonal_relaxed")
-    return together.with_columns(batch_id=pl.lit(entry.number), feed=pl.lit(FEED)).select(columns).cast(columns)  # type: ignore[arg-type]
+    return together.with_columns(batch_id=pl.lit(entry.number), feed=pl.lit(FEED)).select(columns.keys()).cast(columns)  # type: ignore[arg-type]

@@ -103,6 +103,7 @@ def serve(registry: Registry, address: str, ready_file: Path | None = None) -> N
     ready_file
         Gets the address once requests are answered, for whoever started this with port 0.
     """
+    _import_libraries()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
@@ -114,6 +115,11 @@ def serve(registry: Registry, address: str, ready_file: Path | None = None) -> N
             partial.replace(ready_file)
         stopping.wait()
         _log.info("stopping")
+
+
+def _import_libraries() -> None:
+    """Import what models are read and run with, so that the first request of the first model is not too slow."""
+    import sklearn.ensemble  # noqa: F401
 
 
 def _one_thread_a_request() -> None:

@@ -59,17 +59,14 @@ def alerts_of(batch: SinkBatch, labels: dict[str, str]) -> pl.Series:
     ``summary``, ``batch`` and ``prediction``, the row as JSON.
     """
     rows = batch.rows
-    own = {
-        "alertname": pl.lit(ALERT_NAME),
-        "pipeline": pl.lit(batch.pipeline),
-        "prediction_id": pl.col("prediction_id"),
-    }
-    given = {name: pl.lit(value) for name, value in labels.items()}
-    summary = pl.format("{}: prediction {}", pl.lit(batch.pipeline), pl.col("prediction_id"))
-    annotations = {"summary": summary, "batch": pl.lit(str(batch.number)), "prediction": rows_as_json(rows)}
-    alert = pl.struct(
-        labels=pl.struct(**{**own, **given}),
-        annotations=pl.struct(**annotations),
-        startsAt=pl.col("event_time").dt.strftime(ISO_TIME),
+    fixed = {"alertname": ALERT_NAME, "pipeline": batch.pipeline, **labels}
+    named = [pl.lit(value).alias(name) for name, value in fixed.items()]
+    identity = [] if "prediction_id" in labels else [pl.col("prediction_id")]
+    annotations = pl.struct(
+        pl.format("{}: prediction {}", pl.lit(batch.pipeline), pl.col("prediction_id")).alias("summary"),
+        pl.lit(str(batch.number)).alias("batch"),
+        rows_as_json(rows).alias("prediction"),
     )
+    starts_at = pl.col("event_time").dt.strftime(ISO_TIME)
+    alert = pl.struct(labels=pl.struct(*named, *identity), annotations=annotations, startsAt=starts_at)
     return rows.select(alert.struct.json_encode().alias("alert")).to_series()

@@ -14,7 +14,7 @@ from flywheel.records.records import Records, read_records
 from flywheel.sources.base import Slice
 from flywheel.sources.csv_rows import CsvRows, find_fields
 from flywheel.sources.formats import Peek, UnreadableFileError
-from flywheel.sources.lines import BOM, Lines, Offsets, slices_of, split_lines, to_rough_text, to_text
+from flywheel.sources.lines import BOM, Lines, Offsets, slices_of, split_lines, to_text
 from flywheel.sources.stored import PartFile
 from flywheel.sources.text_rows import next_rows, planned_rows
 
@@ -44,7 +44,11 @@ class CsvFormat:
         header = read_header(file)
         rows = planned_rows(file, piece, int(piece.after) or header.end, CsvRows(len(header.names)))
         fields = _decode(rows, header, paths)
-        raw = pl.DataFrame({"line": _text_of(rows)}).select(header=pl.lit(header.text), line="line").to_struct("record")
+        raw = (
+            pl.DataFrame({"line": rows.mended(rows.text())})
+            .select(header=pl.lit(header.text), line="line")
+            .to_struct("record")
+        )
         return read_records(pick_values(fields.columns, paths), piece.part, piece.start, raw, fields.errors)
 
 
@@ -133,11 +137,3 @@ def _first_error(errors: pl.Series, more: pl.Series, name: str) -> pl.Series:
     return (
         pl.DataFrame({"errors": errors, "more": more}).select(pl.coalesce("errors", named).alias("error")).to_series()
     )
-
-
-def _text_of(rows: Lines) -> pl.Series:
-    text = rows.text()
-    broken = text.is_null().arg_true()
-    if broken.is_empty():
-        return text
-    return text.scatter(broken, to_rough_text(slices_of(rows.data, rows.starts, rows.ends).gather(broken)))

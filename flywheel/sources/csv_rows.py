@@ -1,8 +1,8 @@
 """Where the rows and fields of CSV (RFC 4180) are, found with whole-array operations.
 
 A quoted field may hold commas, doubled quotes and line ends. A quote that opens nothing, or is never closed, costs its
-own line only: lines are joined into one row just when the first one ends inside a quoted field and the row then has as
-many fields as the header.
+own line only: lines are joined into one row just when the first one ends inside a quoted field, the last one closes it
+where a field may end, and the row then has as many fields as the header.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from flywheel.sources.lines import Bytes, Lines, Offsets, split_lines
+from flywheel.sources.lines import NEWLINE, RETURN, Bytes, Lines, Offsets, split_lines
 from flywheel.sources.text_rows import SplitText
 
 COMMA, QUOTE = 44, 34
@@ -100,7 +100,7 @@ def _join_lines(lines: Lines, quotes: Offsets, odd: Offsets, columns: int) -> tu
     commas = _places(lines.data, COMMA)
     line_of = np.searchsorted(lines.starts, commas, side="right") - 1
     outside = _outside(commas, line_of, quotes, lines)
-    opens = _ends_in_quoted_field(lines, commas[outside])
+    opens, closes = _ends_in_quoted_field(lines, commas[outside]), _closes_quoted_field(lines, quotes)
     separators = np.bincount(line_of[outside], minlength=len(lines))
     # The same line read from within a quoted field: what was inside is outside.
     inverted = np.cumsum(np.bincount(line_of[~outside], minlength=len(lines)))
@@ -111,9 +111,11 @@ def _join_lines(lines: Lines, quotes: Offsets, odd: Offsets, columns: int) -> tu
         first = odd[place]
         if opens[first] and place + 1 == len(odd):
             return is_start, int(first)
-        if opens[first] and separators[first] + inverted[odd[place + 1]] - inverted[first] + 1 == columns:
-            is_start[first + 1 : odd[place + 1] + 1] = False
-            place += 1
+        if opens[first]:
+            last = odd[place + 1]
+            if closes[last] and separators[first] + inverted[last] - inverted[first] + 1 == columns:
+                is_start[first + 1 : last + 1] = False
+                place += 1
         place += 1
     return is_start, None
 
@@ -125,3 +127,19 @@ def _ends_in_quoted_field(lines: Lines, separators: Offsets) -> Mask:
     field_start = np.maximum(place + 1, lines.starts)
     opens: Mask = lines.data[np.minimum(field_start, len(lines.data) - 1)] == QUOTE
     return opens
+
+
+def _closes_quoted_field(lines: Lines, quotes: Offsets) -> Mask:
+    """Whether, read from within a quoted field, the first quote of each line that is not doubled ends the field."""
+    first_of_run = np.flatnonzero(np.diff(quotes, prepend=-2) != 1)
+    lengths = np.diff(np.append(first_of_run, len(quotes)))
+    closing = lengths % 2 == 1
+    after = (quotes[first_of_run] + lengths)[closing]
+    run = np.searchsorted(quotes[first_of_run][closing], lines.starts)
+    found = run < len(after)
+    place = after[np.minimum(run, len(after) - 1)]
+    at_end = place >= len(lines.data)
+    ends: Mask = found & (
+        at_end | np.isin(lines.data[np.minimum(place, len(lines.data) - 1)], (COMMA, NEWLINE, RETURN))
+    )
+    return ends

@@ -20,9 +20,11 @@ from flywheel.sources.mark import FileMark
 from flywheel.sources.ndjson import NdjsonFormat
 from flywheel.sources.parquet import ParquetFormat
 from flywheel.sources.stored import Folder, PartFile
-from flywheel.sources.visible import time_paths, visible_prefix
+from flywheel.sources.visible import known_since, time_paths, visible_prefix
+from flywheel.sources.waiting import WaitingFiles
 
 _FORMATS: dict[str, type[FileFormat]] = {"parquet": ParquetFormat, "csv": CsvFormat, "ndjson": NdjsonFormat}
+_WAITING = WaitingFiles()
 
 
 class FilesSource:
@@ -38,19 +40,21 @@ class FilesSource:
         """See ``Source.plan``."""
         slices: list[Slice] = []
         left = max_rows
-        for file in self._folder.files():
-            if left == 0:
-                break
-            piece = self._plan_file(file, done.get(file.path), as_of, left)
-            if piece is not None:
-                slices.append(piece)
-                left -= piece.rows
+        with self._folder.reachable():
+            for file in self._folder.files():
+                if left == 0:
+                    break
+                piece = self._plan_file(file, done.get(file.path), as_of, left)
+                if piece is not None:
+                    slices.append(piece)
+                    left -= piece.rows
         return slices
 
     def read(self, slices: Sequence[Slice], paths: Sequence[JsonPath]) -> Records:
         """See ``Source.read``."""
         wanted = list(dict.fromkeys(paths))
-        return concat_records([self._read_slice(piece, wanted) for piece in slices], wanted)
+        with self._folder.reachable():
+            return concat_records([self._read_slice(piece, wanted) for piece in slices], wanted)
 
     def _plan_file(self, file: PartFile, progress: Progress | None, as_of: datetime, limit: int) -> Slice | None:
         mark = FileMark.parse(progress.mark) if progress else FileMark()
@@ -59,17 +63,25 @@ class FilesSource:
             return None
         try:
             return self._next_slice(file, start, mark.position, as_of, limit)
+        except FileNotFoundError:
+            # Removed since it was listed: there is nothing to read, and nothing planned from it.
+            return None
         except UnreadableFileError:
             unreadable = FileMark(file.size, mark.position, "unreadable")
             return Slice(part=file.path, start=start, stop=start, after=str(mark.position), mark=str(unreadable))
 
     def _next_slice(self, file: PartFile, start: int, position: int, as_of: datetime, limit: int) -> Slice | None:
         # One row first: most files that wait are wholly in the future of `as_of`.
+        key = (self._folder.place, tuple(self._times), file.path, file.size, file.modified, position)
+        if _WAITING.waits(key, as_of):
+            return None
         first = self._format.peek(file, position, 1, self._times)
-        if visible_prefix(first.values, self._times, as_of) < first.values.height:
+        times = known_since(first.values, self._times)
+        if visible_prefix(times, as_of) < len(times):
+            _WAITING.remember(key, times[0])
             return None
         peek = first if first.complete else self._format.peek(file, position, limit, self._times)
-        rows = visible_prefix(peek.values, self._times, as_of)
+        rows = visible_prefix(known_since(peek.values, self._times), as_of)
         at_end = peek.complete and rows == peek.values.height
         if rows == 0 and not at_end:
             return None

@@ -53,6 +53,15 @@ class Lines:
         """The lines, their ends stripped, as String; null where the bytes are not UTF-8."""
         return to_text(slices_of(self.data, self.starts, self.ends))
 
+    def mended(self, text: pl.Series) -> pl.Series:
+        """``text()`` with the lines that are not UTF-8 put in, the bad bytes replaced."""
+        broken = text.is_null()
+        if not broken.any():
+            return text
+        lines = slices_of(self.data, self.starts, self.ends).filter(broken)
+        replaced = pl.Series([line.decode(errors="replace") for line in lines], dtype=pl.String)
+        return text.clone().scatter(broken.arg_true(), replaced)
+
     def _byte(self, places: Offsets) -> Bytes:
         return self.data[places] if len(self.data) else np.zeros(len(places), np.uint8)
 
@@ -87,11 +96,6 @@ def to_text(column: pl.Series) -> pl.Series:
         return column.cast(pl.String)
     except pl.exceptions.ComputeError:
         return pl.Series(column.name, [_decode(value) for value in column], dtype=pl.String)
-
-
-def to_rough_text(column: pl.Series) -> pl.Series:
-    """Return bytes as String; what is not UTF-8 becomes the replacement character."""
-    return pl.Series(column.name, [value.decode(errors="replace") for value in column], dtype=pl.String)
 
 
 def _decode(value: bytes | None) -> str | None:

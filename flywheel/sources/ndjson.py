@@ -11,7 +11,7 @@ from flywheel.records.json_values import extract_json
 from flywheel.records.records import Records, read_records
 from flywheel.sources.base import Slice
 from flywheel.sources.formats import Peek
-from flywheel.sources.lines import BOM, Lines, slices_of, split_lines, to_rough_text
+from flywheel.sources.lines import BOM, Lines, split_lines
 from flywheel.sources.stored import PartFile
 from flywheel.sources.text_rows import SplitText, next_rows, planned_rows
 
@@ -42,7 +42,7 @@ class NdjsonFormat:
         text = rows.text()
         found = extract_json(text, [path.segments for path in paths])
         values = pl.DataFrame([column.alias(path) for column, path in zip(found.columns, paths, strict=True)])
-        return read_records(values, piece.part, piece.start, _raw(rows, text), _errors(text, found.kinds))
+        return read_records(values, piece.part, piece.start, rows.mended(text), _errors(text, found.kinds))
 
 
 def _begin(file: PartFile, position: int) -> int:
@@ -59,10 +59,3 @@ def _errors(text: pl.Series, kinds: pl.Series) -> pl.Series:
         .then(pl.lit("is JSON, but not an object"))
     )
     return pl.DataFrame({"text": text, "kind": kinds}).select(error.cast(pl.String).alias("error")).to_series()
-
-
-def _raw(rows: Lines, text: pl.Series) -> pl.Series:
-    broken = text.is_null().arg_true()
-    if broken.is_empty():
-        return text
-    return text.scatter(broken, to_rough_text(slices_of(rows.data, rows.starts, rows.ends).gather(broken)))

@@ -16,7 +16,7 @@ from flywheel.records.records import Records, concat_records, read_records
 from flywheel.sources.base import Progress, Slice, SourceError
 from flywheel.sources.cursor import write_cursor
 from flywheel.sources.cursor_query import CursorQuery, Fetched
-from flywheel.sources.visible import time_paths, visible_prefix
+from flywheel.sources.visible import known_since, time_paths, visible_prefix
 
 PART = "query"
 
@@ -31,7 +31,7 @@ class SqlSource:
 
     def __init__(self, spec: SqlSourceSpec) -> None:
         self._spec = spec
-        self._url = sa.make_url(spec.url.get_secret_value())
+        self._url = _parse_url(spec.url.get_secret_value())
         self._times = time_paths(spec.event_time, spec.received_at)
 
     def plan(self, done: Mapping[str, Progress], as_of: datetime, max_rows: int) -> list[Slice]:
@@ -62,7 +62,7 @@ class SqlSource:
 
     def _whole_groups(self, ahead: Fetched, as_of: datetime, max_rows: int) -> int:
         """Return how many rows can be taken without parting rows with the same cursor value."""
-        visible = visible_prefix(pick_values(ahead.frame, self._times), self._times, as_of)
+        visible = visible_prefix(known_since(pick_values(ahead.frame, self._times), self._times), as_of)
         rows, cursors = min(visible, max_rows), ahead.cursors
         while 0 < rows < len(cursors) and cursors[rows - 1] == cursors[rows]:
             rows -= 1
@@ -70,16 +70,26 @@ class SqlSource:
 
     @contextmanager
     def _connected(self) -> Iterator[CursorQuery]:
-        engine = sa.create_engine(self._url, poolclass=NullPool)
         try:
+            engine = sa.create_engine(self._url, poolclass=NullPool)
             with engine.connect() as connection:
                 yield CursorQuery(connection, self._spec.query, self._spec.cursor)
-        except sa.exc.SQLAlchemyError as error:
+        except (sa.exc.SQLAlchemyError, ImportError) as error:
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             raise SourceError(
                 f"the SQL source {self._url.render_as_string(hide_password=True)} failed: {reason}",
                 state="nothing was read",
                 next_step="try `query` in a database client, and check `url` and `cursor` in the Source document",
             ) from error
-        finally:
-            engine.dispose()
+
+
+def _parse_url(text: str) -> sa.URL:
+    try:
+        return sa.make_url(text)
+    except sa.exc.ArgumentError:
+        # Not chained: the text may hold a password.
+        raise SourceError(
+            "the SQL source's url is not one that SQLAlchemy can read",
+            state="nothing was read",
+            next_step="write it as dialect+driver://user:password@host:port/database in the Source document",
+        ) from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -80,6 +82,11 @@ class Folder:
     storage: StorageMap
     uri: str
 
+    @property
+    def place(self) -> str:
+        """Where the folder really is."""
+        return self.storage.resolve(self.uri).uri
+
     def files(self) -> list[PartFile]:
         """Return the files that hold records, in the order of their names."""
         location = self.storage.resolve(self.uri)
@@ -92,6 +99,18 @@ class Folder:
         listed = [file for file in self.storage.list_files(self.uri) if _holds_records(file)]
         store = open_store(location) if listed else None
         return [PartFile(store, file.path, file.size, file.modified) for file in listed if store is not None]
+
+    @contextmanager
+    def reachable(self) -> Iterator[None]:
+        """Turn what the object store reports (no access, no such bucket, no network) into a ``SourceError``."""
+        try:
+            yield
+        except BaseError as error:
+            raise SourceError(
+                f"the source's folder {self.uri!r} can't be read: {str(error).splitlines()[0]}",
+                state="nothing was read; a batch that was planned stays planned",
+                next_step="check `uri`, and the Storage document that its prefix belongs to",
+            ) from error
 
     def file(self, path: str, size: int) -> PartFile:
         """Return one file by its path."""

@@ -14,7 +14,7 @@ from flywheel.sources.stored import PartFile
 
 SETTLED = timedelta(seconds=60)
 _FIRST_READ = 64 * 1024
-_GROWTH = 8
+_GROWTH = 2
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def next_rows(file: PartFile, position: int, limit: int, splitter: RowSplitter) 
         rows, held_back = _finished(found, splitter, wait=not (at_end and _is_settled(file)), at_end=at_end)
         if len(rows) >= limit or at_end:
             return NextRows(rows.first(limit), position, at_end and not held_back and len(rows) <= limit)
-        length *= _GROWTH
+        length = max(_GROWTH * length, limit * length // max(1, len(rows)))
 
 
 def planned_rows(file: PartFile, piece: Slice, begin: int, splitter: RowSplitter) -> Lines:

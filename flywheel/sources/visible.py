@@ -10,16 +10,23 @@ from flywheel.manifest.jsonpath import JsonPath
 from flywheel.records.times import parse_times
 
 
-def visible_prefix(values: pl.DataFrame, paths: list[JsonPath], as_of: datetime) -> int:
+def known_since(values: pl.DataFrame, paths: list[JsonPath]) -> pl.Series:
+    """Return when each row became known; null where no time of it can be read.
+
+    ``paths`` lead to the time that counts, and to others that stand in where it is missing.
+    """
+    times = [parse_times(values[path]).alias(path) for path in paths]
+    return times[0] if len(times) == 1 else pl.DataFrame(times).select(pl.coalesce(pl.all())).to_series()
+
+
+def visible_prefix(times: pl.Series, as_of: datetime) -> int:
     """Return how many of the first rows became known by ``as_of``.
 
-    ``paths`` lead to the time that counts, and to others that stand in where it is missing. A row without any readable
-    time can be seen at once: it will be quarantined, and must not hold up what follows it.
+    A row without any readable time can be seen at once: it will be quarantined, and must not hold up what follows it.
     """
-    times = pl.DataFrame([parse_times(values[path]).alias(path) for path in paths])
-    hidden = times.select(pl.coalesce(pl.all()) > as_of).to_series().fill_null(False)
+    hidden = (times > as_of).fill_null(False)
     first = hidden.arg_max()
-    return int(first) if first is not None and hidden[first] else values.height
+    return int(first) if first is not None and hidden[first] else len(times)
 
 
 def time_paths(event_time: JsonPath, received_at: JsonPath | None) -> list[JsonPath]:

@@ -110,7 +110,7 @@ def fill(database: Database) -> None:
         session.add(check("2013-03", AS_OF, "drift", "high", "retrain"))
         session.add(
             Retraining(
-                pipeline="flight-delays", key="2013-03", as_of=AS_OF, status="done", outcome="promoted", reason="better",
+                pipeline="flight-delays", key="2013-03", as_of=AS_OF, status="done", outcome="promoted", reason="",
                 candidate=2, started_at=now, finished_at=now,
             )
         )  # fmt: skip

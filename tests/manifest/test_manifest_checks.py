@@ -79,8 +79,7 @@ FEEDBACK = "{source: e, join_key: $.id, labels: [{event: a, label: b}, {event: c
 
 def problems_of(text: str) -> str:
     with pytest.raises(ManifestError) as error:
-        bundle = parse(text)
-        bundle.pipeline("small")
+        parse(text).pipeline("small")
     return str(error.value)
 
 
@@ -96,7 +95,9 @@ def test_stages_that_are_missing() -> None:
 
 
 def test_a_second_stage_of_a_kind_and_a_section_beside_a_stage() -> None:
-    text = MINIMAL + "    - {id: d, type: drift-detection, config: {}}\n    - {id: e, type: drift-detection, config: {}}\n"
+    text = (
+        MINIMAL + "    - {id: d, type: drift-detection, config: {}}\n    - {id: e, type: drift-detection, config: {}}\n"
+    )
     text += f"    - {{id: g, type: feedback-join, config: {FEEDBACK}}}\n  feedback: {FEEDBACK}\n"
     assert "is a second stage of type drift-detection" in problems_of(text)
     assert "says what spec.feedback says too" in problems_of(text)
@@ -139,8 +140,12 @@ def test_a_regression_learns_numbers() -> None:
         ("{task: anomaly, algorithm: sgd}", "`task: anomaly` and `algorithm: isolation_forest` need each other"),
         ("{task: classification, algorithm: sgd}", "needs its target"),
         ("{task: regression, algorithm: sgd, gate: {metric: auc}}", "the gate's auc does not measure a regression"),
-        ("{task: regression, algorithm: sgd, bootstrap: {source: a}}", "bootstrap of a regression needs its label_field"),
+        (
+            "{task: regression, algorithm: sgd, bootstrap: {source: a}}",
+            "regression needs its label_field",
+        ),
         ("{task: regression, algorithm: sgd, parameters: {a: {b: 1}}}", "must be a number, text or true or false"),
+        ("{task: regression, algorithm: sgd, target: x}", "a regression has no target"),
         ("{task: regression, algorithm: sgd, holdout: 7}", "is not a duration; write a number and a unit"),
     ],
 )
@@ -194,3 +199,25 @@ def test_a_feature_that_makes_no_sense(feature: str, message: str) -> None:
 @pytest.mark.parametrize("name", ["1x", "a b", "prediction_id", "Label", "x" * 64, '"x; drop table"'])
 def test_a_feature_is_a_column_of_its_own(name: str) -> None:
     assert "spec.stages[0].config.features[0].name" in problems_of(MINIMAL.replace("name: x", f"name: {name}"))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        ("{strategy: random, positive_rate: 0.5}", "positive_rate means nothing with `strategy: random`"),
+        ("{rate: 0.5}", "rate means nothing with `strategy: all`; it belongs to random"),
+        ("{strategy: reservoir}", "`strategy: reservoir` and `size` need each other"),
+        ("{strategy: stratified, negative_rate: 0}", "must be above 0"),
+    ],
+)
+def test_sampling_that_makes_no_sense(sampling: str, message: str) -> None:
+    export = f"{{destination_uri: out, sampling: {sampling}}}"
+    assert message in problems_of(f"{MINIMAL}  feedback: {FEEDBACK}\n  training_export: {export}\n")
+
+
+def test_stratified_sampling_needs_a_positive_label() -> None:
+    feedback = "{source: e, join_key: $.id, labels: [{event: a, label_field: $.truth}]}"
+    text = f"{MINIMAL}  feedback: {feedback}\n"
+    text += "  training_export: {destination_uri: out, sampling: {strategy: stratified}}\n"
+    assert "spec.training_export.sampling: needs positive_label" in problems_of(text)
+    assert parse(text.replace("stratified}", "stratified, positive_label: x}")).pipeline("small").positive_label == "x"

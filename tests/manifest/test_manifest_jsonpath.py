@@ -23,12 +23,11 @@ DATA = st.recursive(
 
 def follow(data: object, segments: tuple[str | int, ...]) -> list[object]:
     for step in segments:
-        if isinstance(step, str) and isinstance(data, dict) and step in data:
-            data = data[step]
-        elif isinstance(step, int) and isinstance(data, list) and -len(data) <= step < len(data):
-            data = data[step]
-        else:
+        named = isinstance(step, str) and isinstance(data, dict) and step in data
+        counted = isinstance(step, int) and isinstance(data, list) and -len(data) <= step < len(data)
+        if not (named or counted):
             return []
+        data = data[step]  # type: ignore[index]
     return [data]
 
 

@@ -86,7 +86,7 @@ def test_a_server_that_restarts_is_waited_for_by_grpcs_retries(workshop):
         predict(rows, matrix, client, breaker, target, pipeline)
         first.stop()
         second = ModelServer(workshop.registry, address)
-        starting = threading.Timer(0.25, second.start)
+        starting = threading.Timer(0.05, second.start)
         starting.start()
         scored = predict(rows, matrix, client, breaker, target, pipeline)
         starting.join()

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+
+# Before any test imports scikit-learn: what flywheel.training sets where it comes first.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -21,7 +21,11 @@ from flywheel.training.gate import HIGHER_IS_BETTER, decide
 from flywheel.training.holdout import split_by_time
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
-scored = st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99, width=32), st.integers(1, 5)), min_size=2, max_size=60)
+scored = st.lists(
+    st.tuples(st.booleans(), st.integers(1, 99).map(lambda percent: percent / 100), st.integers(1, 5)),
+    min_size=2,
+    max_size=60,
+)
 
 
 @settings(deadline=None, max_examples=50)

@@ -10,7 +10,6 @@ from sqlalchemy import func, select
 
 from flywheel.errors import not_found
 from flywheel.metadata.database import Database
-from flywheel.metadata.revisions import Revisions
 from flywheel.metadata.schema import Connection, PipelineRevision
 
 
@@ -111,6 +110,9 @@ def list_connections(database: Database, kind: str | None = None) -> list[Connec
 
 
 def _summarise(database: Database, name: str) -> PipelineSummary:
+    # Reading a manifest takes a second of imports, which the other questions can do without.
+    from flywheel.metadata.revisions import Revisions
+
     applied = require_pipeline(database, name)
     pipeline = Revisions(database).current(name).pipeline
     return PipelineSummary(
