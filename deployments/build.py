@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -46,12 +44,6 @@ class FlowDeployment(BaseModel):
     def name(self) -> str:
         """The name that ``prefect deployment run`` takes."""
         return f"{self.flow}/{self.pipeline}"
-
-    @property
-    def digest(self) -> str:
-        """Changes when anything about the deployment does."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def build_deployments(pipeline: Pipeline) -> list[FlowDeployment]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -25,10 +30,15 @@ def register(deployments: list[FlowDeployment], working_dir: Path) -> list[str]:
     working_dir
         Folder that workers start runs in.
     """
+    job = {
+        "working_dir": str(working_dir),
+        # With a command of its own a run is one process: the worker's default first resolves a workspace in another.
+        "command": shlex.join([sys.executable, "-m", "prefect.engine"]),
+    }
     with get_client(sync_client=True) as client:
-        changed = [found for found in deployments if _version(client, found.name) != found.digest]
+        changed = [each for each in deployments if _known_version(client, each.name) != _version(each, job)]
     for deployment in changed:
-        _runner_deployment(deployment, working_dir).apply()
+        _runner_deployment(deployment, job).apply()
     return [deployment.name for deployment in changed]
 
 
@@ -56,14 +66,20 @@ def unschedule(pipeline: str) -> None:
                 client.delete_deployment_schedule(deployment.id, schedule.id)
 
 
-def _version(client: SyncPrefectClient, name: str) -> str | None:
+def _version(deployment: FlowDeployment, job: Mapping[str, str]) -> str:
+    """Return what changes when anything about the deployment does."""
+    text = json.dumps([deployment.model_dump(mode="json"), dict(job)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _known_version(client: SyncPrefectClient, name: str) -> str | None:
     try:
         return client.read_deployment_by_name(name).version
     except ObjectNotFound:
         return None
 
 
-def _runner_deployment(deployment: FlowDeployment, working_dir: Path) -> RunnerDeployment:
+def _runner_deployment(deployment: FlowDeployment, job: Mapping[str, str]) -> RunnerDeployment:
     module, _, attribute = deployment.entrypoint.rpartition(".")
     flow: Flow[..., object] = getattr(import_module(module), attribute)
     found = flow.to_deployment(
@@ -72,13 +88,13 @@ def _runner_deployment(deployment: FlowDeployment, working_dir: Path) -> RunnerD
         parameters={"pipeline": deployment.pipeline},
         description=deployment.description,
         tags=["flywheel", deployment.pipeline],
-        version=deployment.digest,
+        version=_version(deployment, job),
         concurrency_limit=ConcurrencyLimitConfig(
             limit=1, collision_strategy=ConcurrencyLimitStrategy(deployment.on_collision)
         ),
         triggers=[_trigger(deployment.trigger)] if deployment.trigger else [],
         work_pool_name=WORK_POOL,
-        job_variables={"working_dir": str(working_dir)},
+        job_variables=dict(job),
     )
     # A dotted entrypoint imports the installed flows; a path would put flows/ itself first on sys.path.
     found.entrypoint = deployment.entrypoint
