@@ -11,7 +11,7 @@ from datetime import date
 from importlib import resources
 from pathlib import Path
 
-from deployments.processes import free_port, model_server, prefect_server, worker
+from deployments.processes import free_port, model_server, prefect_server
 from flywheel.datasets.flights import write_flights
 from flywheel.workspace import Workspace
 
@@ -34,7 +34,6 @@ def run(workspace: Workspace, say: Say) -> None:
         address = f"127.0.0.1:{free_port()}"
         _set_up(demo, address)
         stack.enter_context(model_server(environment, address, demo.home / "logs"))
-        stack.enter_context(worker(environment, demo.home / "logs"))
         say(f"Prefect UI, while this runs: {environment['PREFECT_API_URL'].removesuffix('/api')}")
         # Prefect reads its settings on import, so whatever imports it comes after the server's address is known.
         from deployments.demo.replay import replay
