@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -42,8 +43,11 @@ class LocalStack:
 
 
 def free_port() -> int:
-    """Return a TCP port that nothing listens on now, below the range that the system hands out."""
-    for port in range(20_000, 32_000):
+    """Return a TCP port that nothing listens on now, below the range that the system hands out.
+
+    It is a random one, since whoever looks for a port at the same moment must not find the same.
+    """
+    for port in random.sample(range(20_000, 32_000), 1_000):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 try:
@@ -51,7 +55,7 @@ def free_port() -> int:
                 except OSError:
                     continue
                 return port
-    raise FlywheelError("no free TCP port between 20000 and 32000", next_step="stop what listens there")
+    raise FlywheelError("found no free TCP port between 20000 and 32000", next_step="stop what listens there")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import date
 from importlib import resources
@@ -26,10 +27,11 @@ def run(workspace: Workspace, say: Say) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     demo = Workspace(home=folder / ".flywheel")
     with ExitStack() as stack:
-        say("writing the flights of 2013 as files, a day each …")
-        write_flights(demo.home / "flights", date(2013, 2, 1), date(2014, 1, 1))
-        say("starting the Prefect server …")
-        environment = stack.enter_context(prefect_server(demo.home / "prefect", free_port(), demo.home / "logs"))
+        say("writing the flights of 2013 as files, a day each, while the Prefect server starts …")
+        with ThreadPoolExecutor(1) as beside:
+            written = beside.submit(write_flights, demo.home / "flights", date(2013, 2, 1), date(2014, 1, 1))
+            environment = stack.enter_context(prefect_server(demo.home / "prefect", free_port(), demo.home / "logs"))
+            written.result()
         os.environ.update(environment, FLYWHEEL_HOME=str(demo.home))
         address = f"127.0.0.1:{free_port()}"
         _set_up(demo, address)

@@ -11,12 +11,14 @@ import polars as pl
 
 from flywheel.drift.bars import Bars, bars_of
 from flywheel.drift.baseline import Baseline
+from flywheel.drift.bins import Floats
 from flywheel.drift.measures import MEASURES
 from flywheel.drift.measures.comparison import Comparison
 from flywheel.drift.profile import counts_by_feature
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
 
 REFERENCE, WINDOW, INK, QUIET = "#c9d3df", "#d1495b", "#22303c", "#6b7885"
 COLUMNS = 3
@@ -30,8 +32,12 @@ def histogram_png(baseline: Baseline, counts: pl.DataFrame, features: Sequence[s
     plots = _plots(baseline, counts, features)
     columns = min(COLUMNS, max(len(plots), 1))
     lines = -(-len(plots) // columns) or 1
-    figure = Figure(figsize=(4.4 * columns, 2.9 * lines + 0.4), dpi=110)
-    figure.set_layout_engine("constrained", h_pad=0.12, w_pad=0.08)
+    width, height = 4.4 * columns, 2.9 * lines + 0.4
+    figure = Figure(figsize=(width, height), dpi=110)
+    # Fixed margins in inches: matplotlib's own layout measures every text twice, a quarter of the time of a check.
+    figure.subplots_adjust(
+        left=0.55 / width, right=1 - 0.15 / width, bottom=0.65 / height, top=1 - 0.75 / height, wspace=0.18, hspace=0.5
+    )
     axes = figure.subplots(lines, columns, squeeze=False).ravel()
     for axis, (title, note, bars) in zip(axes, plots, strict=False):
         _draw(axis, title, note, bars)
@@ -39,7 +45,7 @@ def histogram_png(baseline: Baseline, counts: pl.DataFrame, features: Sequence[s
         axis.set_axis_off()
     if plots:
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, labelcolor=INK)
+        figure.legend(handles, labels, loc="upper left", ncols=2, frameon=False, labelcolor=INK)
     png = BytesIO()
     figure.savefig(png, format="png", facecolor="white", metadata={"Software": None})
     return png.getvalue()
@@ -68,8 +74,10 @@ def _draw(axis: Axes, title: str, note: str, bars: Bars) -> None:
     places = np.arange(len(bars.labels), dtype=float)
     if bars.is_range and bars.labels[-1] == "missing":
         places[-1] += 1
-    axis.bar(places, bars.reference * 100, width=0.92, color=REFERENCE, label="reference")
-    axis.bar(places, bars.window * 100, width=0.46, color=WINDOW, label="window")
+    axis.add_collection(_bars(places, bars.reference, 0.92, color=REFERENCE, label="reference"))
+    axis.add_collection(_bars(places, bars.window, 0.46, color=WINDOW, label="window"))
+    axis.set_xlim(-0.8, places[-1] + 0.8)
+    axis.set_ylim(0, 105 * max(bars.reference.max(), bars.window.max(), 1e-12))
     axis.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
     axis.set_title(note, loc="right", fontsize=10, color=QUIET)
     shown = _ticks(bars)
@@ -83,6 +91,15 @@ def _draw(axis: Axes, title: str, note: str, bars: Bars) -> None:
     axis.set_axisbelow(True)
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.spines["bottom"].set_color("#b6c0ca")
+
+
+def _bars(places: Floats, shares: Floats, width: float, color: str, label: str) -> PolyCollection:
+    """All bars as one artist: drawing one each takes ten times as long."""
+    from matplotlib.collections import PolyCollection
+
+    left, right, top, foot = places - width / 2, places + width / 2, shares * 100, np.zeros_like(shares)
+    corners = [np.column_stack(side) for side in ((left, foot), (left, top), (right, top), (right, foot))]
+    return PolyCollection(list(np.stack(corners, axis=1)), facecolor=color, label=label)
 
 
 def _ticks(bars: Bars) -> list[int]:
