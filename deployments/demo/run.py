@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import date
@@ -33,9 +33,7 @@ def run(workspace: Workspace, say: Say) -> None:
             environment = stack.enter_context(prefect_server(demo.home / "prefect", free_port(), demo.home / "logs"))
             written.result()
         os.environ.update(environment, FLYWHEEL_HOME=str(demo.home))
-        address = f"127.0.0.1:{free_port()}"
-        _set_up(demo, address)
-        stack.enter_context(model_server(environment, address, demo.home / "logs"))
+        _set_up(demo, environment, stack)
         say(f"Prefect UI, while this runs: {environment['PREFECT_API_URL'].removesuffix('/api')}")
         # Prefect reads its settings on import, so whatever imports it comes after the server's address is known.
         from deployments.demo.replay import replay
@@ -46,7 +44,7 @@ def run(workspace: Workspace, say: Say) -> None:
         _say_where(demo, environment["PREFECT_API_URL"], folder, say)
 
 
-def _set_up(demo: Workspace, address: str) -> None:
+def _set_up(demo: Workspace, environment: Mapping[str, str], stack: ExitStack) -> None:
     from blocks import FlywheelModelServer
     from deployments.apply import apply
     from deployments.register import unschedule
@@ -55,12 +53,16 @@ def _set_up(demo: Workspace, address: str) -> None:
     from flywheel.manifest.load import load
 
     initialise(demo)
-    with resources.as_file(resources.files("deployments") / "pipelines" / f"{PIPELINE}.yaml") as manifest:
-        apply(load([manifest]), demo)
-    # The replay is the clock here: a scheduled run would see the whole year at once.
-    unschedule(PIPELINE)
-    # The manifest's own port may be taken on this machine.
-    FlywheelModelServer(spec=ModelServerSpec(address=address)).save("model-server", overwrite=True)
+    address = f"127.0.0.1:{free_port()}"
+    with ThreadPoolExecutor(1) as beside:
+        serving = beside.submit(stack.enter_context, model_server(environment, address, demo.home / "logs"))
+        with resources.as_file(resources.files("deployments") / "pipelines" / f"{PIPELINE}.yaml") as manifest:
+            apply(load([manifest]), demo)
+        # The replay is the clock here: a scheduled run would see the whole year at once.
+        unschedule(PIPELINE)
+        # The manifest's own port may be taken on this machine.
+        FlywheelModelServer(spec=ModelServerSpec(address=address)).save("model-server", overwrite=True)
+        serving.result()
 
 
 def _say_where(demo: Workspace, api_url: str, folder: Path, say: Say) -> None:
