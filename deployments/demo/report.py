@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import fmean
@@ -13,11 +13,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 from rich.console import Console
-from rich.table import Table
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from deployments.demo.figures import Figures, Month, Report
+from deployments.demo.picture import draw
 from deployments.demo.replay import LAST_FEEDBACK, PIPELINE
+from deployments.demo.table import print_table
 from flywheel.context import Connections, PipelineContext, open_pipeline
 from flywheel.lake import sql
 from flywheel.lake.duck import connect
@@ -31,38 +33,6 @@ _LOCAL = "America/New_York"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Figures:
-    """A model's AUC and log loss."""
-
-    auc: float
-    log_loss: float
-
-
-@dataclass(frozen=True)
-class Month:
-    """A month of the replay."""
-
-    month: str
-    flights: int
-    labelled: float
-    frozen: Figures
-    flywheel: Figures
-    drift: int
-    retrains: int
-
-
-@dataclass(frozen=True)
-class Report:
-    """The demo's report; ``frozen`` and ``flywheel`` are means over the months."""
-
-    flywheel: Figures
-    frozen: Figures
-    retrains: int
-    seconds: float
-    months: Sequence[Month]
 
 
 def write_report(workspace: Workspace, folder: Path, seconds: float, say: Say) -> None:
@@ -144,65 +114,6 @@ def _months_of(
     with context.database.session() as session:
         found = session.scalars(select(times).where(*which)).all()
     return [(when - timedelta(seconds=1)).astimezone(ZoneInfo(_LOCAL)).month for when in found]
-
-
-def print_table(report: Report, console: Console) -> None:
-    """Print the report as a table, a line a month."""
-    table = Table(title="The loop on the flights of 2013: lands more than 30 minutes late?")
-    for name in ("month", "flights", "labelled", "AUC frozen", "AUC flywheel", "log loss frozen", "log loss flywheel"):
-        table.add_column(name, justify="left" if name == "month" else "right")
-    table.add_column("drift", justify="right")
-    table.add_column("retrains", justify="right")
-    for month in report.months:
-        table.add_row(
-            *_cells(month.month, f"{month.flights:,}", f"{month.labelled:.1%}", month, month.drift, month.retrains)
-        )
-    table.add_section()
-    flights = sum(month.flights for month in report.months)
-    drift = sum(month.drift for month in report.months)
-    table.add_row(*_cells("mean", f"{flights:,}", "", report, drift, report.retrains), style="bold")
-    console.print(table)
-
-
-def _cells(name: str, flights: str, labelled: str, both: Month | Report, drift: int, retrains: int) -> list[str]:
-    frozen, flywheel = both.frozen, both.flywheel
-    figures = [frozen.auc, flywheel.auc, frozen.log_loss, flywheel.log_loss]
-    return [name, flights, labelled, *(f"{figure:.3f}" for figure in figures), str(drift), str(retrains)]
-
-
-def draw(report: Report, path: Path) -> None:
-    """Draw both models' AUC and log loss a month, and the retrains."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    months = [month.month for month in report.months]
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    for axis, name, title in zip(
-        axes, ("auc", "log_loss"), ("AUC (higher is better)", "log loss (lower is better)"), strict=True
-    ):
-        frozen = [getattr(month.frozen, name) for month in report.months]
-        flywheel = [getattr(month.flywheel, name) for month in report.months]
-        axis.plot(
-            months,
-            frozen,
-            color="#9aa0a6",
-            marker="o",
-            label=f"frozen January model, mean {getattr(report.frozen, name):.3f}",
-        )
-        axis.plot(
-            months, flywheel, color="#1a73e8", marker="o", label=f"flywheel, mean {getattr(report.flywheel, name):.3f}"
-        )
-        for position, month in enumerate(report.months):
-            if month.retrains:
-                axis.axvline(position, color="#f9ab00", alpha=0.4, zorder=0, label=None)
-        axis.set_title(title)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False)
-    figure.suptitle("Flights of 2013, will one land more than 30 minutes late? Vertical lines: months with a retrain")
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 def _to_json(report: Report) -> str:
