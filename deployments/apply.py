@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from prefect.blocks.core import Block
 from pydantic import BaseModel
@@ -10,13 +11,20 @@ from pydantic import BaseModel
 import blocks
 from deployments.build import FlowDeployment, build_deployments
 from deployments.register import register, unregister
-from flywheel.errors import ManifestError, did_you_mean
+from flywheel.errors import not_found
+from flywheel.manifest.bundle import Bundle, refuse
+from flywheel.manifest.connections import named_connections
 from flywheel.manifest.documents import Document
-from flywheel.manifest.load import Bundle
 from flywheel.manifest.pipeline import Pipeline
 from flywheel.metadata.revisions import Revisions
 from flywheel.workspace import Workspace
 
+_BLOCK_TYPES: dict[str, type[Block]] = {
+    "Source": blocks.FlywheelSource,
+    "Sink": blocks.FlywheelSink,
+    "ModelServer": blocks.FlywheelModelServer,
+    "Storage": blocks.FlywheelStorage,
+}
 _ALL_FLOWS = ["infer", "join-feedback", "check-drift", "export-training", "retrain", "promote", "reconcile"]
 
 
@@ -31,13 +39,14 @@ def apply(bundle: Bundle, workspace: Workspace) -> list[str]:
     Raises
     ------
     ManifestError
-        A pipeline names a source or sink that is neither in the bundle nor in the workspace. Nothing has changed then.
+        Documents do not fit together, or a pipeline names a source or sink that is neither in the bundle nor in the
+        workspace. Nothing has changed then.
     """
     database = workspace.database()
     database.require()
     revisions = Revisions(database)
+    _check(bundle, revisions)
     pipelines = [bundle.pipeline(name) for name in bundle.pipelines]
-    _check_names(pipelines, bundle, revisions)
     lines = [*_save_documents(bundle, revisions)]
     for pipeline in pipelines:
         lines += _apply_pipeline(pipeline, bundle, revisions, workspace)
@@ -45,10 +54,27 @@ def apply(bundle: Bundle, workspace: Workspace) -> list[str]:
 
 
 def delete(name: str, workspace: Workspace) -> list[str]:
-    """Take a pipeline out of service: its deployments go, its history and its tables stay."""
-    Revisions(workspace.database()).delete(name)
+    """Take a pipeline out of service; its history and its tables stay.
+
+    Its deployments go with their schedules and triggers, and so do the connections that no other pipeline names: they
+    may hold secrets. Deleting again after a failure half-way goes on from there.
+    """
+    revisions = Revisions(workspace.database())
+    known = revisions.names()
+    if name not in known:
+        raise not_found("pipeline", name, known, next_step="flywheel get pipelines")
     removed = unregister(name, _ALL_FLOWS)
-    return [f"pipeline {name}: out of service", *(f"deployment {found}: removed" for found in removed)]
+    others = [_connections(revisions.current(each).pipeline) for each in known if each != name]
+    only_here = _connections(revisions.current(name).pipeline) - set().union(*others)
+    for kind, each in only_here:
+        _delete_block(_BLOCK_TYPES[kind], each)
+    forgotten = [(kind, each) for kind, each in sorted(only_here) if revisions.forget_connection(kind, each)]
+    revisions.delete(name)
+    return [
+        f"pipeline {name}: out of service",
+        *(f"deployment {each}: removed" for each in removed),
+        *(f"{kind} {each}: removed" for kind, each in forgotten),
+    ]
 
 
 def _apply_pipeline(pipeline: Pipeline, bundle: Bundle, revisions: Revisions, workspace: Workspace) -> list[str]:
@@ -71,48 +97,29 @@ def _state(deployment: FlowDeployment, updated: Iterable[str]) -> str:
     return f"{'applied' if deployment.name in updated else 'unchanged'}{schedule}{trigger}"
 
 
-def _check_names(pipelines: list[Pipeline], bundle: Bundle, revisions: Revisions) -> None:
-    sources = {*bundle.sources, *revisions.connections("Source")}
-    sinks = {*bundle.sinks, *revisions.connections("Sink")}
-    missing = [
-        f"pipeline {pipeline.name}: {kind} {name!r} is in none of the files and not in the workspace"
-        f"{did_you_mean(name, known)}"
-        for pipeline in pipelines
-        for kind, names, known in (
-            ("source", _source_names(pipeline), sources),
-            ("sink", [ref.name for ref in pipeline.spec.sinks], sinks),
-        )
-        for name in names
-        if name not in known
-    ]
-    if missing:
-        raise ManifestError(
-            "\n".join(missing),
-            state="nothing was changed",
-            next_step="give the documents beside the pipeline too: flywheel apply -f PIPELINE -f CONNECTIONS",
-        )
+def _check(bundle: Bundle, revisions: Revisions) -> None:
+    known = {kind: revisions.connections(kind) for kind in ("Source", "Sink")}
+    problems = bundle.whole_problems() or bundle.unknown_connections(known)
+    if problems:
+        raise refuse(problems)
 
 
-def _source_names(pipeline: Pipeline) -> list[str]:
-    names = [pipeline.spec.source]
-    if pipeline.feedback is not None:
-        names.append(pipeline.feedback.source)
-    if pipeline.training is not None and pipeline.training.bootstrap is not None:
-        names.append(pipeline.training.bootstrap.source)
-    return names
+def _connections(pipeline: Pipeline) -> set[tuple[str, str]]:
+    """The kind and name of every connection that a pipeline names."""
+    return {(each.kind, each.name) for each in named_connections(pipeline)}
 
 
 def _save_documents(bundle: Bundle, revisions: Revisions) -> Iterable[str]:
-    kinds: list[tuple[str, dict[str, Document], type[Block]]] = [
-        ("Source", dict(bundle.sources), blocks.FlywheelSource),
-        ("Sink", dict(bundle.sinks), blocks.FlywheelSink),
-        ("ModelServer", dict(bundle.model_servers), blocks.FlywheelModelServer),
-        ("Storage", dict(bundle.storages), blocks.FlywheelStorage),
-    ]
-    for kind, documents, block_type in kinds:
+    kinds: dict[str, dict[str, Document]] = {
+        "Source": dict(bundle.sources),
+        "Sink": dict(bundle.sinks),
+        "ModelServer": dict(bundle.model_servers),
+        "Storage": dict(bundle.storages),
+    }
+    for kind, documents in kinds.items():
         for name, document in documents.items():
             spec: BaseModel = document.spec  # type: ignore[attr-defined]
-            changed = _save_block(block_type, name, spec)
+            changed = _save_block(_BLOCK_TYPES[kind], name, spec)
             revisions.save_connection(kind, name, spec.model_dump(mode="json"))
             yield f"{kind} {name}: {'applied' if changed else 'unchanged'}"
 
@@ -127,3 +134,9 @@ def _save_block(block_type: type[Block], name: str, spec: BaseModel) -> bool:
         return False
     block.save(name, overwrite=True)
     return True
+
+
+def _delete_block(block_type: type[Block], name: str) -> None:
+    # There may be none: somebody deleted it by hand, or a deletion before this one ended half-way.
+    with suppress(ValueError):
+        block_type.delete(name)

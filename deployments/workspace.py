@@ -22,7 +22,7 @@ def initialise(workspace: Workspace) -> list[str]:
         kind.register_type_and_schema()
     with get_client(sync_client=True) as client:
         return [
-            f"metadata: {database!r}",
+            f"metadata: {database.url.render_as_string(hide_password=True)}",
             f"lake: {workspace.lake}",
             f"block types: {', '.join(kind.get_block_type_slug() for kind in blocks.ALL)}",
             f"block flywheel-workspace/{DEFAULT_NAME}: {_save_workspace(workspace)}",

@@ -17,6 +17,7 @@ from flywheel.scoring.deliver import SinkFailure
 from flywheel.scoring.staging import ScoredBatch
 from flywheel.sources.base import Source
 from flywheel.sources.open import open_source
+from tasks.run_log import in_run_log
 from tasks.step import step
 
 
@@ -60,7 +61,8 @@ def log_batch(context: PipelineContext, entry: LedgerEntry[InferencePlan], batch
 @step("deliver to sinks")
 def deliver_batches(context: PipelineContext) -> list[SinkFailure]:
     """Deliver every committed batch that some sink has yet to get."""
-    return [failure for number in deliver.undelivered(context) for failure in deliver.deliver_batch(context, number)]
+    with in_run_log("flywheel.sinks"):
+        return deliver.deliver_batches(context)
 
 
 def raise_undelivered(context: PipelineContext, failures: list[SinkFailure]) -> None:

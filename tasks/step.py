@@ -8,6 +8,9 @@ from typing import ParamSpec, TypeVar
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from flywheel.errors import FlywheelError, InferenceError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,7 +25,13 @@ def step(
         name=name,
         retries=retries,
         retry_delay_seconds=retry_delay_seconds,
+        retry_condition_fn=_may_pass,
         timeout_seconds=timeout_seconds,
         cache_policy=NO_CACHE,
         persist_result=False,
     )
+
+
+def _may_pass(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
+    """Retry what may have passed by then; most of our own errors wait for a person."""
+    return isinstance(state.data, InferenceError) or not isinstance(state.data, FlywheelError)

@@ -95,9 +95,8 @@ def _print_check(check: Check) -> None:
     if not check.features:
         return
     measures = list(check.features[0].measures)
-    table = output.table(
-        "feature", "severity", *measures, "worst / threshold", numbers=(*measures, "worst / threshold")
-    )
+    short = [name.removesuffix("_divergence").removesuffix("_rate") for name in measures]  # fits a usual terminal
+    table = output.table("feature", "severity", *short, "ratio", numbers=(*short, "ratio"))
     for each in check.features[:SHOWN_FEATURES]:
         output.add_row(table, each.feature, each.severity, *(each.measures.get(name) for name in measures), each.ratio)
     out.print(table)

@@ -42,8 +42,10 @@ def validate(files: ManifestOption, as_json: JsonOption = False) -> None:
     Reads the documents beside the pipelines too. Exits with 2, after naming every problem with its file and line, if
     anything is wrong.
     """
+    from flywheel.manifest.load import load_whole
+
     try:
-        documents = _documents(_load_whole(files))
+        documents = _documents(load_whole(files))
     except ManifestError as error:
         if not as_json:
             raise
@@ -62,28 +64,13 @@ def apply(files: ManifestOption) -> None:
 
     Stores revisions, saves blocks and makes deployments. Applying the same files again changes nothing.
     """
-    bundle = _load_whole(files)
+    from flywheel.manifest.load import load_whole
+
+    bundle = load_whole(files)
     workspace = open_workspace()
     open_database(workspace)
     with plain_prefect_errors():
         output.say(load_orchestration("apply")(bundle, workspace))
-
-
-def _load_whole(files: ManifestOption) -> Bundle:
-    """Read the files and check every pipeline with the Training document beside it."""
-    from flywheel.manifest.bundle import refuse
-    from flywheel.manifest.load import load
-
-    bundle = load(files)
-    problems: list[Problem] = []
-    for name in bundle.pipelines:
-        try:
-            bundle.pipeline(name)
-        except ManifestError as error:
-            problems += error.problems
-    if problems:
-        raise refuse(problems)
-    return bundle
 
 
 def _documents(bundle: Bundle) -> list[FoundDocument]:

@@ -7,8 +7,9 @@ The engine does not know Prefect, so the packages above it declare what the comm
     ``retrain``, ``promote``, ``reconcile``), each called as ``flow(pipeline=NAME, as_of=TIME_OR_NONE)``.
 ``flywheel.orchestration``
     ``init(workspace)``, ``apply(bundle, workspace)`` and ``delete(name, workspace)`` return lines that say what was
-    done; ``logs(name, follow)`` yields lines; ``demo(workspace, say)`` and ``up(workspace, manifests, say)`` run until
-    they are done or stopped, and call ``say`` with a line now and then.
+    done; ``logs(name, follow)`` yields lines; ``demo(workspace, say)`` and ``up(workspace, manifests, say,
+    prefect_port=…, model_server_address=…)`` run until they are done or stopped, and call ``say`` with a line now and
+    then.
 """
 
 from __future__ import annotations
@@ -20,11 +21,16 @@ from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import Any
 
+from flywheel.cli.session import open_workspace
 from flywheel.errors import FlywheelError, not_found
 
 FLOWS = "flywheel.flows"
 ORCHESTRATION = "flywheel.orchestration"
 _PREFECT_PACKAGES = frozenset({"prefect", "httpx", "httpcore"})
+_STARTERS = frozenset({"demo", "up"})  # their servers are processes with a home of their own
+_SERVER_CHOICES = (
+    "PREFECT_API_URL", "PREFECT_HOME", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL",
+)  # fmt: skip
 
 
 def flow_names() -> list[str]:
@@ -80,8 +86,8 @@ def _raised_in(traceback: TracebackType | None) -> str:
 
 
 def _load(entry_point: EntryPoint) -> Callable[..., Any]:
-    # A server of the command's own takes longer to start on a busy machine than Prefect waits by default.
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    if entry_point.name not in _STARTERS:
+        _set_up_temporary_server()
     try:
         loaded: Callable[..., Any] = entry_point.load()
     except (ImportError, AttributeError) as error:
@@ -91,3 +97,17 @@ def _load(entry_point: EntryPoint) -> Callable[..., Any]:
             next_step="install the whole project: uv pip install -e .",
         ) from error
     return loaded
+
+
+def _set_up_temporary_server() -> None:
+    """Set up the server that Prefect starts within a command where no other is configured."""
+    # It takes longer to start on a busy machine than Prefect waits by default; and its telemetry reports to others, and
+    # meets a locked database while the server starts: a page of traceback.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    if any(name in os.environ for name in _SERVER_CHOICES):
+        return
+    # There is one workspace block on a server, so each workspace has a server database: the one of `flywheel up`.
+    home = open_workspace().home.absolute() / "prefect"
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{home}/prefect.db"

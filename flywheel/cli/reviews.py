@@ -60,7 +60,4 @@ def _decide(model: str, version: int, decision: Decision, comment: str) -> None:
     from flywheel.metadata.queries.reviews import decide_review
 
     decided = decide_review(open_database(), model, version, decision, comment)
-    output.say(
-        f"{model} version {version}: {decided.decision}; next: flywheel run promote -p {decided.pipeline}"
-        " (or wait for its schedule)"
-    )
+    output.say(f"{model} version {version}: {decided.decision}; next: flywheel run promote -p {decided.pipeline}")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +15,7 @@ from flywheel.cli import output
 from flywheel.cli.options import AsOfOption, JsonOption, PipelineArgument, PipelineOption
 from flywheel.cli.plugins import flow_names, load_flow, load_orchestration, plain_prefect_errors
 from flywheel.cli.session import open_database
+from flywheel.errors import FlywheelError
 
 
 def complete_flow(incomplete: str) -> list[str]:
@@ -34,10 +38,12 @@ def run_flow(
     as_json: JsonOption = False,
 ) -> None:
     """Run a flow now, in this process."""
+    from flywheel.metadata.queries.pipelines import require_pipeline
+
+    require_pipeline(open_database(), pipeline)
     called = load_flow(flow)
-    open_database()
     # What a flow prints on its way is not its answer.
-    with contextlib.redirect_stdout(sys.stderr), plain_prefect_errors():
+    with contextlib.redirect_stdout(sys.stderr), plain_prefect_errors(), _errors_told_once():
         answer = called(pipeline=pipeline, as_of=as_of)
     if as_json:
         output.print_json(answer)
@@ -64,6 +70,27 @@ def logs(
             lines += 1
     if not lines:
         sys.stderr.write(f"no run of {name} has logged anything; next: flywheel run infer -p {name}\n")
+
+
+class _ToldAtTheEnd(logging.Filter):
+    """Drops what the command says itself, in plain words, when it ends."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_ours = record.exc_info is not None and isinstance(record.exc_info[1], FlywheelError)
+        return not is_ours and not record.getMessage().startswith("Finished in state Failed(")
+
+
+@contextmanager
+def _errors_told_once() -> Iterator[None]:
+    """Keep Prefect's tracebacks of our own errors off the console; the server gets them."""
+    handlers, told = logging.getLogger().handlers, _ToldAtTheEnd()
+    for handler in handlers:
+        handler.addFilter(told)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(told)
 
 
 def _facts(answer: Any) -> dict[str, object]:

@@ -32,10 +32,20 @@ def up(
         list[Path] | None,
         typer.Option("--file", "-f", metavar="PATH", help="Apply these manifests, or folders of them, first."),
     ] = None,
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=1, max=65535, help="Where Prefect's UI and API are.")
+    ] = 4200,
+    model_server: Annotated[
+        str,
+        typer.Option("--model-server", metavar="HOST:PORT", help="Where models are served; a ModelServer says so too."),
+    ] = "127.0.0.1:50051",
 ) -> None:
     """Start Prefect, a worker and the model server here.
 
-    Prints the UI's address, and stops all of it when interrupted.
+    Prints the UI's address and what to type next, and stops all of it when interrupted. What is there stays: the next
+    call goes on from it.
     """
     with plain_prefect_errors():
-        load_orchestration("up")(open_workspace(), files or [], output.say)
+        load_orchestration("up")(
+            open_workspace(), files or [], output.say, prefect_port=port, model_server_address=model_server
+        )

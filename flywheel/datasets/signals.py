@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 SERVICES = ("auth", "billing", "checkout", "inventory", "orders", "payments", "search", "shipping")
 MINUTES_A_DAY = 24 * 60
 _SPIKE_SHARE = 0.004
+_MINUTES_TO_THE_FULL = 15
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,21 @@ def make_signals(random: np.random.Generator, minutes: int, drift: Drift | None)
     errors += strength * random.uniform(0.08, 0.35, shape)
     spike = (random.random(shape) < _SPIKE_SHARE) & (incident_end < 0)
     cpu += spike * random.uniform(18, 30, shape)
+    errors += spike * random.exponential(0.02, shape)
     if drift is not None:
         cpu += drift.percent_a_day * np.clip(minute / MINUTES_A_DAY - drift.from_day, 0, None)
     return Signals(np.clip(cpu, 0, 100), np.clip(errors, 0, 1), incident_end, spike)
 
 
 def _incidents(random: np.random.Generator, minutes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """About one incident a service in three days: when the current one ends (or -1), and how bad it is (0 to 1)."""
+    """About one incident a service in three days, growing at first: when it ends (or -1), and how bad it is (to 1)."""
     end = np.full((minutes, len(SERVICES)), -1, dtype=np.int64)
     strength = np.zeros((minutes, len(SERVICES)))
     for service in range(len(SERVICES)):
         for first in random.integers(0, minutes, random.poisson(minutes / MINUTES_A_DAY / 3)):
             length = int(np.exp(random.uniform(np.log(10), np.log(180))))
-            end[first : first + length, service] = first + length
-            strength[first : first + length, service] = random.uniform(0.6, 1)
+            inside = slice(first, min(first + length, minutes))
+            growth = np.minimum(1, np.arange(1, inside.stop - first + 1) / _MINUTES_TO_THE_FULL)
+            end[inside, service] = first + length
+            strength[inside, service] = random.uniform(0.6, 1) * growth
     return end, strength

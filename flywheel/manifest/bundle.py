@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from pydantic import ValidationError
 
-from flywheel.errors import ManifestError, not_found
+from flywheel.errors import ManifestError, did_you_mean, not_found
 from flywheel.manifest.checks import whole_problems
+from flywheel.manifest.connections import NamedConnection, named_connections
 from flywheel.manifest.documents import (
     Document,
     ModelServerDocument,
@@ -18,7 +19,7 @@ from flywheel.manifest.documents import (
     StorageDocument,
     TrainingDocument,
 )
-from flywheel.manifest.explain import findings_in, place
+from flywheel.manifest.explain import document_in, findings_in, place
 from flywheel.manifest.pipeline import Pipeline
 from flywheel.manifest.problems import Finding, Problem
 from flywheel.manifest.yaml_text import Node
@@ -90,11 +91,46 @@ class Bundle:
         try:
             whole = pipeline if training is None else merge(pipeline, training)
         except ValidationError as error:
-            raise self._refuse(name, findings_in(error)) from None
+            # Valid parts that don't fit together: what is missing beside them is told at once too.
+            built = document_in(error)
+            missing = whole_problems(built) if isinstance(built, Pipeline) else []
+            raise self._refuse(name, [*findings_in(error), *missing]) from None
         findings = whole_problems(whole)
         if findings:
             raise self._refuse(name, findings)
         return whole
+
+    def whole_problems(self) -> list[Problem]:
+        """What is wrong between documents that are each valid, in every pipeline."""
+        problems = [problem for name in self.pipelines for problem in self._problems_of(name)]
+        for name in self.trainings:
+            if name not in self.pipelines:
+                hint = did_you_mean(name, self.pipelines)
+                message = f"is no pipeline of these files{hint}; a Training goes with the pipeline of its name"
+                problems.append(self._placed("Training", name, Finding(("metadata", "name"), message)))
+        return problems
+
+    def unknown_connections(self, known: Mapping[str, Iterable[str]]) -> list[Problem]:
+        """What pipelines name that is neither a document here nor, by kind, among the names ``known``."""
+        places: dict[str, Iterable[str]] = {
+            "Source": self.sources,
+            "Sink": self.sinks,
+            "ModelServer": self.model_servers,
+        }
+        names = {kind: {*documents, *known.get(kind, ())} for kind, documents in places.items()}
+        return [
+            self._problem(name, Finding(each.path, _unknown(each, names[each.kind])))
+            for name in self.pipelines
+            for each in named_connections(self.pipeline(name))
+            if each.name not in names[each.kind] and not each.may_be_absent
+        ]
+
+    def _problems_of(self, name: str) -> Sequence[Problem]:
+        try:
+            self.pipeline(name)
+        except ManifestError as error:
+            return error.problems
+        return ()
 
     def _refuse(self, name: str, findings: Iterable[Finding]) -> ManifestError:
         return refuse([self._problem(name, finding) for finding in findings])
@@ -108,8 +144,16 @@ class Bundle:
             and not self.pipelines[name].training
         ):
             kind, path = "Training", ("spec", *path[2:])
+        return self._placed(kind, name, Finding(path, finding.message))
+
+    def _placed(self, kind: str, name: str, finding: Finding) -> Problem:
         written = self.written[kind, name]
-        return place(Finding(path, finding.message), written.root, written.file)
+        return place(finding, written.root, written.file)
+
+
+def _unknown(connection: NamedConnection, known: Iterable[str]) -> str:
+    hint = did_you_mean(connection.name, known)
+    return f"is no {connection.kind} in these files or in the workspace{hint}; give its document too: -f PATH"
 
 
 def merge(pipeline: Pipeline, training: TrainingDocument) -> Pipeline:

@@ -2,53 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from flywheel.errors import did_you_mean
 from flywheel.manifest.problems import Finding, Path
+from flywheel.manifest.stage_checks import STAGES, stage_problems
 
 if TYPE_CHECKING:
     from flywheel.manifest.pipeline import Pipeline, Stage
 
-ONCE = ("ml-inference", "drift-detection", "feedback-join", "training-export")
-STAGES: Path = ("spec", "stages")
-
 
 def pipeline_problems(pipeline: Pipeline) -> list[Finding]:
     """What is wrong with a manifest by itself; its training may still come from a Training document."""
-    found = [*_stages(pipeline), *_names(pipeline)]
+    found = [*stage_problems(pipeline), *_names(pipeline)]
     if not any(stage.type == "ml-inference" for stage in pipeline.spec.stages):
         return found
     return [*found, *_references(pipeline), *_loop(pipeline), *_labels(pipeline), *_conditions(pipeline, found)]
 
 
 def whole_problems(pipeline: Pipeline) -> list[Finding]:
-    """What is wrong with a pipeline that has all of its documents."""
-    return [*pipeline_problems(pipeline), *_retraining(pipeline), *_sampling(pipeline)]
-
-
-def _stages(pipeline: Pipeline) -> Iterator[Finding]:
-    stages = pipeline.spec.stages
-    given = Counter(stage.type for stage in stages)
-    for kind in ("feature-extraction", "ml-inference"):
-        if not given[kind]:
-            yield Finding(STAGES, f"has no stage of type {kind}")
-    for kind in ONCE:
-        for index in [i for i, stage in enumerate(stages) if stage.type == kind][1:]:
-            yield Finding((*STAGES, index), f"is a second stage of type {kind}; a pipeline takes one")
-    sections = {"feedback-join": "feedback", "training-export": "training_export"}
-    for index, stage in enumerate(stages):
-        section = sections.get(stage.type)
-        if section and getattr(pipeline.spec, section) is not None:
-            yield Finding((*STAGES, index), f"says what spec.{section} says too; keep one of them")
+    """What is wrong with a pipeline that has all of its documents, beside what ``pipeline_problems`` finds."""
+    return [*_retraining(pipeline), *_sampling(pipeline)]
 
 
 def _names(pipeline: Pipeline) -> Iterator[Finding]:
     stages = list(enumerate(pipeline.spec.stages))
     yield from _twice(((*STAGES, i, "id"), stage.id) for i, stage in stages)
-    yield from _twice(((*path, "name"), name) for path, name in _feature_names(stages))
+    features = [((*path, "name"), name) for path, name in _feature_names(stages)]
+    yield from _twice(features)
+    yield from _same_but_for_case(features)
     yield from _twice((("spec", "sinks", i, "name"), sink.name) for i, sink in enumerate(pipeline.spec.sinks))
     if pipeline.export is not None:
         base = _place_of(pipeline, "training-export", "training_export")
@@ -69,7 +52,7 @@ def _references(pipeline: Pipeline) -> Iterator[Finding]:
     inputs = [((*config, "input_features", i), name) for i, name in enumerate(pipeline.inference.input_features)]
     yield from _twice(inputs)
     yield from _known(inputs, names)
-    if pipeline.inference.output_field in names:
+    if pipeline.inference.output_field.lower() in {name.lower() for name in names}:
         yield Finding((*config, "output_field"), "is the name of a feature too; give the output another name")
     if pipeline.drift is not None and pipeline.drift.features is not None:
         path = (*_stage_path(pipeline, "drift-detection"), "config", "features")
@@ -91,12 +74,24 @@ def _twice(uses: Iterable[tuple[Path, str]]) -> Iterator[Finding]:
         seen.add(name)
 
 
+def _same_but_for_case(uses: Iterable[tuple[Path, str]]) -> Iterator[Finding]:
+    first: dict[str, str] = {}
+    for path, name in uses:
+        other = first.setdefault(name.lower(), name)
+        if other != name:
+            yield Finding(path, f"differs from {other!r} only in case; Delta and SQL take the two for one column")
+
+
 def _loop(pipeline: Pipeline) -> Iterator[Finding]:
     if pipeline.spec.prediction_id is None and pipeline.feedback is None:
         yield Finding(("spec",), "needs prediction_id, or feedback with its join_key: where a record carries its id")
     if pipeline.export is not None and pipeline.feedback is None:
         yield Finding(_place_of(pipeline, "training-export", "training_export"), "needs feedback, which gives labels")
     drift = pipeline.drift
+    if drift is not None and drift.window_size is not None and drift.window_size < drift.min_rows:
+        given = "" if "min_rows" in drift.model_fields_set else " (the default)"
+        path = (*_stage_path(pipeline, "drift-detection"), "config", "window_size")
+        yield Finding(path, f"is below min_rows, {drift.min_rows}{given}: no check would ever have enough data")
     if drift is not None and drift.on_drift == "fallback" and pipeline.inference.fallback == "error":
         path = (*_stage_path(pipeline, "drift-detection"), "config", "on_drift")
         yield Finding(path, "needs a fallback other than error in the ml-inference stage")

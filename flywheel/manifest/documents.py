@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from flywheel.manifest.fields import Name, Spec
+from flywheel.manifest.fields import Endpoint, Name, Spec
 from flywheel.manifest.jsonpath import JsonPath
 from flywheel.manifest.loop import TrainingConfig
 
 
 class Metadata(Spec):
     name: Name
-    namespace: Name = "default"
+    namespace: Name = Field(default="default", description="Kept, and means nothing to Flywheel")
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
 
@@ -29,7 +29,7 @@ class FilesSourceSpec(Spec):
     type: Literal["files"]
     uri: str = Field(description="A folder, local or s3://")
     format: Literal["parquet", "csv", "ndjson"]
-    event_time: JsonPath = JsonPath("$.timestamp")
+    event_time: JsonPath = Field(default=JsonPath("$.timestamp"), description="When it happened, in a record")
     received_at: JsonPath | None = Field(default=None, description="When the record became known; default: event_time")
 
 
@@ -38,17 +38,17 @@ class SqlSourceSpec(Spec):
 
     type: Literal["sql"]
     url: SecretStr = Field(description="SQLAlchemy URL; ${NAME} is read from the environment")
-    query: str = Field(min_length=1)
+    query: str = Field(min_length=1, description="A SELECT")
     cursor: str = Field(min_length=1, description="Column of the query that only grows: an id or a time")
-    event_time: JsonPath = JsonPath("$.timestamp")
-    received_at: JsonPath | None = None
+    event_time: JsonPath = Field(default=JsonPath("$.timestamp"), description="When it happened, in a record")
+    received_at: JsonPath | None = Field(default=None, description="When the record became known; default: event_time")
 
 
 class TableSinkSpec(Spec):
     """Appends to a Delta table, exactly once, or writes one Parquet file a batch."""
 
     type: Literal["table"]
-    uri: str
+    uri: str = Field(description="A folder, local or s3://")
     format: Literal["delta", "parquet"] = "delta"
 
 
@@ -56,9 +56,9 @@ class WebhookSinkSpec(Spec):
     """Posts alerts in Alertmanager's v2 format; at least once."""
 
     type: Literal["webhook"]
-    url: str = Field(pattern=r"^https?://", description="http:// or https://")
-    token: SecretStr | None = None
-    labels: dict[str, str] = Field(default_factory=dict)
+    url: str = Field(pattern=r"^https?://", description="a URL that starts with http:// or https://")
+    token: SecretStr | None = Field(default=None, description="Sent as a bearer token")
+    labels: dict[str, str] = Field(default_factory=dict, description="Added to every alert")
     timeout_seconds: float = Field(default=10, gt=0)
 
 
@@ -66,7 +66,7 @@ class LogSinkSpec(Spec):
     """Writes one JSON line a row to the run's log, at most ``limit`` a batch."""
 
     type: Literal["log"]
-    limit: int = Field(default=100, ge=1)
+    limit: int = Field(default=100, ge=1, description="Lines a batch")
 
 
 SourceSpec = Annotated[FilesSourceSpec | SqlSourceSpec, Field(discriminator="type")]
@@ -76,7 +76,7 @@ SinkSpec = Annotated[TableSinkSpec | WebhookSinkSpec | LogSinkSpec, Field(discri
 class ModelServerSpec(Spec):
     """Where the server called ``NAME`` in a manifest's ``model_endpoint: NAME:PORT`` is reached."""
 
-    address: str = Field(pattern=r"^[A-Za-z0-9._-]+:\d{1,5}$", description="host:port")
+    address: Endpoint = Field(pattern=r"^[A-Za-z0-9._-]+:\d{1,5}$", description="host:port")
 
 
 class StorageSpec(Spec):

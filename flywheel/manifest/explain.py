@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -53,6 +54,12 @@ def parts_problems(error: ValidationError, root: Node, file: str) -> list[Proble
     return [place(finding, root, file) for finding in findings_in(error)]
 
 
+def document_in(error: ValidationError) -> BaseModel | None:
+    """The document whose parts are each valid but do not fit together."""
+    causes = (_parts_error(details) for details in error.errors())
+    return next((cause.document for cause in causes if cause is not None), None)
+
+
 def findings_in(error: ValidationError) -> list[Finding]:
     """The findings of the checks between parts."""
     causes = (_parts_error(details) for details in error.errors())
@@ -101,7 +108,9 @@ def _message(details: ErrorDetails, place: Place) -> str:
         return f"needs at least {context['min_length']} entry"
     if kind == "string_pattern_mismatch":
         described = place.field.description if place.field and place.field.description else ""
-        return f"does not fit {context['pattern']}{f' ({described})' if described else ''}"
+        return f"must be {described}" if described else f"does not fit {context['pattern']}"
+    if kind == "string_type" and isinstance(details["input"], bool | int | float | date):
+        return "must be text; put it in quotes"
     return _type_message(kind, details["msg"])
 
 

@@ -124,7 +124,7 @@ class Feature(Spec):
     """
 
     name: Column
-    source_field: JsonPath
+    source_field: JsonPath = Field(description="Where the value is in a record")
     type: FeatureType = "float"
     transform: Transform | None = None
     nullable: bool = Field(default=False, description="Keep records where the value is missing or NaN, as null")

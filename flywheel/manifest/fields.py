@@ -52,6 +52,14 @@ def check_column(value: str) -> str:
     return value
 
 
+def check_port(value: str) -> str:
+    """Refuse an address whose port no machine has."""
+    port = value.rpartition(":")[2]
+    if ":" in value and port.isdecimal() and not 1 <= int(port) <= 65_535:
+        raise ValueError(f"has the port {port}; ports go from 1 to 65535")
+    return value
+
+
 def parse_duration(value: object) -> object:
     """Turn ``"36h"``, ``"7d"`` or ``"2w"`` into a timedelta; ISO 8601 (``"P7D"``) is left to pydantic.
 
@@ -99,6 +107,7 @@ def assume_utc(value: datetime) -> datetime:
 Name = Annotated[str, AfterValidator(check_name), Field(description="Lower-case letters, digits and hyphens")]
 Identifier = Annotated[str, AfterValidator(check_identifier), Field(description="Letters, digits and underscores")]
 Column = Annotated[Identifier, AfterValidator(check_column)]
+Endpoint = Annotated[str, AfterValidator(check_port)]
 Cron = Annotated[str, AfterValidator(check_cron)]
 Moment = Annotated[datetime, AfterValidator(assume_utc)]
 Span = Annotated[timedelta, BeforeValidator(parse_duration), Field(ge=timedelta(0))]

@@ -17,7 +17,7 @@ from flywheel.manifest.documents import Document
 from flywheel.manifest.explain import show
 from flywheel.manifest.pipeline import Pipeline
 from flywheel.manifest.problems import Problem, path_text
-from flywheel.manifest.repair import all_problems, nearest
+from flywheel.manifest.repair import Diagnosis, diagnose, nearest
 from flywheel.manifest.yaml_text import Node, YamlDocument, read_yaml
 
 WITH_ENVIRONMENT = ("Source", "Sink", "Storage", "ModelServer")
@@ -32,11 +32,29 @@ def load(paths: Sequence[Path]) -> Bundle:
     ManifestError
         With every problem of every file in ``problems``; nothing is returned for the files that are right.
     """
+    return _read(paths).bundle()
+
+
+def load_whole(paths: Sequence[Path]) -> Bundle:
+    """Read files as ``load`` does, and check every pipeline with the documents beside it, before any is used.
+
+    Raises
+    ------
+    ManifestError
+        With every problem of every file, and every one between documents, in ``problems``.
+    """
+    reading = _read(paths)
+    if not reading.is_missing_some:
+        reading.problems += reading.guess().whole_problems()
+    return reading.bundle()
+
+
+def _read(paths: Sequence[Path]) -> _Reading:
     reading = _Reading()
     for path in paths:
         for file in _files(path, reading.problems):
             reading.add_file(file)
-    return reading.bundle()
+    return reading
 
 
 def parse(text: str, file: str = "<text>") -> Bundle:
@@ -66,25 +84,32 @@ def resolve_pipeline(manifest_text: str, training_text: str | None = None) -> Pi
 
 @dataclass
 class _Reading:
-    """Documents and problems, as they are found."""
+    """Documents and problems, as they are found.
+
+    ``guesses`` are what broken documents probably mean; ``is_missing_some`` says that others can't even be guessed, so
+    that what seems to be missing may be in them.
+    """
 
     documents: dict[tuple[str, str], Document] = field(default_factory=dict)
+    guesses: dict[tuple[str, str], Document] = field(default_factory=dict)
     written: dict[tuple[str, str], Written] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    is_missing_some: bool = False
 
     def add_file(self, path: Path) -> None:
         try:
             text = path.read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            self.problems.append(Problem(str(path), 1, "", "", f"is not UTF-8 text: byte {error.start} can't be read"))
+            self._add_unreadable(path, f"is not UTF-8 text: byte {error.start} can't be read")
         except OSError as error:
-            self.problems.append(Problem(str(path), 1, "", "", f"can't be read: {error.strerror}"))
+            self._add_unreadable(path, f"can't be read: {error.strerror}")
         else:
             self.add(text, str(path))
 
     def add(self, text: str, file: str) -> None:
         documents, problems = read_yaml(text, file)
         self.problems += problems
+        self.is_missing_some |= not documents
         for document in documents:
             self._add_document(document, file)
 
@@ -93,9 +118,14 @@ class _Reading:
             raise refuse(self.problems)
         return Bundle.of(self.documents, self.written)
 
+    def guess(self) -> Bundle:
+        """The documents with those that could be guessed, to be checked and not used."""
+        return Bundle.of({**self.guesses, **self.documents}, self.written)
+
     def _add_document(self, yaml: YamlDocument, file: str) -> None:
         kind = _kind(yaml.root, file, self.problems)
         if kind is None:
+            self.is_missing_some = True
             return
         model = KINDS[kind].model
         data = {**yaml.root.value, "kind": kind}
@@ -104,7 +134,7 @@ class _Reading:
         try:
             document = model.model_validate(data)
         except ValidationError as error:
-            self.problems += all_problems(error, model, data, yaml.root, file)
+            self._add_broken(kind, diagnose(error, model, data, yaml.root, file), Written(file, yaml.text, yaml.root))
             return
         key = (kind, document.metadata.name)
         if self.documents.get(key) == document:
@@ -119,6 +149,19 @@ class _Reading:
         self.documents[key] = document
         self.written[key] = Written(file, yaml.text, yaml.root)
 
+    def _add_broken(self, kind: str, diagnosis: Diagnosis, written: Written) -> None:
+        self.problems += diagnosis.problems
+        if not isinstance(diagnosis.meant, Document):
+            self.is_missing_some = True
+            return
+        key = (kind, diagnosis.meant.metadata.name)
+        self.guesses.setdefault(key, diagnosis.meant)
+        self.written.setdefault(key, written)
+
+    def _add_unreadable(self, path: Path, message: str) -> None:
+        self.problems.append(Problem(str(path), 1, "", "", message))
+        self.is_missing_some = True
+
 
 def _kind(root: Node, file: str, problems: list[Problem]) -> str | None:
     if not isinstance(root.value, dict):
@@ -126,7 +169,8 @@ def _kind(root: Node, file: str, problems: list[Problem]) -> str | None:
         return None
     kind = show(root.value.get("kind"))
     if kind not in KINDS:
-        wrong = f"is not a kind{did_you_mean(kind, KINDS)}" if kind else "is missing"
+        absent = "is missing" if root.value.get("kind") is None else "must be text"
+        wrong = f"is not a kind{did_you_mean(kind, KINDS)}" if kind else absent
         problems.append(Problem(file, root.line_of(("kind",)), "kind", kind, f"{wrong}; there is: {', '.join(KINDS)}"))
     return nearest(kind, KINDS)
 

@@ -29,13 +29,13 @@ GATE_METRICS = {
 class LabelRule(Spec):
     """Which label an event means, and how sure that is."""
 
-    event: str = Field(min_length=1)
-    label: str | int | float | bool | None = None
+    event: str = Field(min_length=1, description="The event's name")
+    label: str | int | float | bool | None = Field(default=None, description="The label itself, or give label_field")
     label_field: JsonPath | None = Field(default=None, description="Where the event carries the label itself")
     when: CelText | None = Field(
         default=None, description="CEL over the fields of `payload`; the first matching rule wins"
     )
-    confidence: Rate = 1.0
+    confidence: Rate = Field(default=1.0, description="The surer label wins; a row's weight in training")
 
     @model_validator(mode="after")
     def _one_label(self) -> Self:
@@ -66,15 +66,17 @@ class PayloadField(Spec):
 class FeedbackConfig(Spec):
     """Where the truth comes from, and how it finds its prediction."""
 
-    source: Name
+    source: Name = Field(description="The Source that events come from")
     join_key: JsonPath = Field(description="The prediction's id, in a record")
     event_key: JsonPath | None = Field(default=None, description="The prediction's id, in an event; default: join_key")
-    event_field: JsonPath = JsonPath("$.event")
+    event_field: JsonPath = Field(default=JsonPath("$.event"), description="The event's name, in an event")
     payload: dict[Identifier, PayloadField] = Field(
         default_factory=dict, description="What `when` may use, by name: a JSONPath into the event, or {path, type}"
     )
-    max_delay_hours: float = Field(default=24, gt=0, description="An event that is known later than this is late")
-    labels: list[LabelRule] = Field(min_length=1)
+    max_delay_hours: float = Field(
+        default=24, gt=0, description="An event that happens later than this after its record is late"
+    )
+    labels: list[LabelRule] = Field(min_length=1, description="The first rule that an event matches gives its label")
 
     @property
     def max_delay(self) -> timedelta:
@@ -82,7 +84,8 @@ class FeedbackConfig(Spec):
 
 
 def _default_thresholds() -> dict[Measure, float]:
-    return {"psi": 0.25}
+    # PSI alone misses a shift by half a standard deviation (0.237).
+    return {"psi": 0.25, "kl_divergence": 0.1}
 
 
 def _default_partitions() -> list[Partition]:
@@ -95,13 +98,15 @@ class DriftConfig(Spec):
     mode: Literal["shadow", "blocking"] = Field(
         default="shadow", description="shadow measures and never acts; blocking acts as `on_drift` says"
     )
-    baseline_uri: str | None = None
+    baseline_uri: str | None = Field(default=None, description="A baseline that stands in for the champion's")
     window_size: int | None = Field(default=None, ge=1, description="Rows in the window")
     window: Duration | None = Field(default=None, description="Length of the window in event time, e.g. 7d")
     min_rows: int = Field(default=500, ge=1, description="Below this a check answers: not enough data")
     thresholds: dict[Measure, Positive] = Field(default_factory=_default_thresholds, min_length=1)
     features: list[str] | None = Field(default=None, description="Default: the model's input features")
-    on_drift: Literal["alert", "retrain", "fallback"] = "alert"
+    on_drift: Literal["alert", "retrain", "fallback"] = Field(
+        default="alert", description="What to do: tell, retrain, or answer with the fallback until a check is clean"
+    )
     cooldown: Span = Field(default=timedelta(0), description="No second action for this long after one")
 
     @model_validator(mode="after")
@@ -112,9 +117,15 @@ class DriftConfig(Spec):
 
 
 class Sampling(Spec):
-    """Which labelled rows are exported; every row's weight undoes it."""
+    """Which labelled rows are exported; every row's weight undoes it.
 
-    strategy: Literal["all", "random", "stratified", "hard_negative", "reservoir"] = "all"
+    ``random`` keeps a share of all, ``stratified`` a share of each class, ``hard_negative`` also every negative that
+    the model scored high, ``reservoir`` a fixed number. A row is kept or not by its id alone, so every export agrees.
+    """
+
+    strategy: Literal["all", "random", "stratified", "hard_negative", "reservoir"] = Field(
+        default="all", description="Of the labelled rows: see above"
+    )
     rate: Rate = Field(default=1.0, description="random: the share that is kept")
     positive_rate: Rate = Field(default=1.0, description="stratified, hard_negative: share of positives kept")
     negative_rate: Rate = Field(default=1.0, description="stratified, hard_negative: share of (easy) negatives kept")
@@ -140,18 +151,18 @@ class Sampling(Spec):
 class ExportConfig(Spec):
     """Labelled rows as Parquet for training."""
 
-    destination_uri: str
+    destination_uri: str = Field(description="A folder, local or s3://")
     format: Literal["parquet"] = "parquet"
     partition_by: list[Partition] = Field(default_factory=_default_partitions)
     sampling: Sampling = Sampling()
-    min_confidence: Fraction = 0.0
+    min_confidence: Fraction = Field(default=0.0, description="Labels less sure than this are left out")
     min_rows: int = Field(default=1, ge=1, description="The gate refuses an export with fewer rows")
 
 
 class Bootstrap(Spec):
     """Labelled history that the first champion is trained on."""
 
-    source: Name
+    source: Name = Field(description="The Source of the history")
     label_field: JsonPath | None = Field(default=None, description="Not needed for `task: anomaly`")
     until: Moment | None = Field(default=None, description="Only records with an event time before this")
 
@@ -160,7 +171,7 @@ class Gate(Spec):
     """The candidate must beat the champion by at least ``min_gain`` on the hold-out."""
 
     metric: Literal["auc", "log_loss", "accuracy", "rmse", "mae", "average_precision"] = "log_loss"
-    min_gain: float = 0.0
+    min_gain: float = Field(default=0.0, description="Smallest gain, in the metric's unit")
 
 
 class TrainingConfig(Spec):
@@ -171,15 +182,19 @@ class TrainingConfig(Spec):
 
     task: Literal["classification", "regression", "anomaly"]
     algorithm: Literal["hist_gradient_boosting", "random_forest", "sgd", "isolation_forest"]
-    parameters: dict[str, float | int | str | bool | None] = Field(default_factory=dict)
+    parameters: dict[str, float | int | str | bool | None] = Field(
+        default_factory=dict, description="Of the scikit-learn estimator"
+    )
     target: str | None = Field(default=None, description="classification: the positive label")
     holdout: Duration = Field(default=timedelta(days=7), description="The newest labelled rows, kept for evaluation")
     refit: bool = Field(default=True, description="After passing the gate, fit once more with the hold-out included")
     gate: Gate = Gate()
-    promotion: Literal["auto", "review"] = "auto"
+    promotion: Literal["auto", "review"] = Field(
+        default="auto", description="review: a person approves what passed the gate"
+    )
     min_rows: int = Field(default=1000, ge=10, description="Labelled rows that a retrain needs")
     bootstrap: Bootstrap | None = None
-    random_state: int = 0
+    random_state: int = Field(default=0, description="Seed of everything random in training")
 
     @model_validator(mode="before")
     @classmethod

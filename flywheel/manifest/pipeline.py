@@ -53,8 +53,8 @@ class SinkRef(Spec):
     """Which rows go to the sink of this name: all of them, or those for which the CEL condition is true."""
 
     name: Name
-    condition: CelText | None = None
-    all: bool = False
+    condition: CelText | None = Field(default=None, description="CEL over a prediction row; null counts as false")
+    all: bool = Field(default=False, description="Every row, those of a fallback too")
 
     @model_validator(mode="after")
     def _one_choice(self) -> Self:
@@ -78,10 +78,10 @@ class Schedules(Spec):
 
 
 class PipelineSpec(Spec):
-    enabled: bool = True
-    source: Name
+    enabled: bool = Field(default=True, description="false: `infer` scores nothing")
+    source: Name = Field(description="The Source that records come from")
     prediction_id: JsonPath | None = Field(default=None, description="Default: feedback.join_key")
-    stages: list[Stage] = Field(min_length=1)
+    stages: list[Stage] = Field(min_length=1, description="One `ml-inference` and what it needs, in any order")
     feedback: FeedbackConfig | None = None
     training_export: ExportConfig | None = None
     training: TrainingConfig | None = None
@@ -162,5 +162,5 @@ class Pipeline(Document):
 
         findings = pipeline_problems(self)
         if findings:
-            raise PartsError(findings)
+            raise PartsError(findings, self)
         return self

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 Path = tuple[str | int, ...]
 
 
@@ -37,10 +39,11 @@ class Finding:
 
 
 class PartsError(ValueError):
-    """The parts of a document do not fit together; ``findings`` says where."""
+    """The parts of a document do not fit together; ``findings`` says where, ``document`` is what they are parts of."""
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
+    def __init__(self, findings: Sequence[Finding], document: BaseModel | None = None) -> None:
         self.findings = tuple(findings)
+        self.document = document
         super().__init__("; ".join(f"{path_text(finding.path)}: {finding.message}" for finding in findings))
 
 

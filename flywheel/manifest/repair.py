@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from flywheel.manifest.cel import CelText
-from flywheel.manifest.explain import field_problems, parts_problems, tags_of
+from flywheel.manifest.explain import document_in, field_problems, parts_problems, tags_of
 from flywheel.manifest.jsonpath import JsonPath
 from flywheel.manifest.locate import Place, locate, value_at
 from flywheel.manifest.problems import Path, Problem, path_text
@@ -21,8 +22,16 @@ _ROUNDS = 3
 _STAND_INS = {JsonPath: "$.unknown", CelText: "true"}
 
 
-def all_problems(error: ValidationError, model: type[BaseModel], data: Any, root: Node, file: str) -> list[Problem]:
-    """Return the problems behind ``error``, and those that it hides.
+@dataclass(frozen=True)
+class Diagnosis:
+    """The problems of a document, and what it probably means (None: who knows), to check it with the others."""
+
+    problems: list[Problem]
+    meant: BaseModel | None
+
+
+def diagnose(error: ValidationError, model: type[BaseModel], data: Any, root: Node, file: str) -> Diagnosis:
+    """Find the problems behind ``error``, and those that it hides.
 
     A misspelt field, choice or stage type becomes the nearest one, a JSONPath or a condition gets a stand-in, and a
     field with a default is left out. What then is wrong inside a renamed part, or between parts, is real as well.
@@ -30,17 +39,19 @@ def all_problems(error: ValidationError, model: type[BaseModel], data: Any, root
     problems = {problem.path: problem for problem in field_problems(error, model, root, file)}
     guess = copy.deepcopy(data)
     opened: list[str] = []
+    meant = document_in(error)
     for _ in range(_ROUNDS):
         opened += [path_text(path) for path in _repairs(guess, error, model)]
         try:
-            model.model_validate(guess)
+            meant = model.model_validate(guess)
             break
         except ValidationError as next_error:
             error = next_error
+            meant = document_in(error)
         for problem in field_problems(error, model, root, file):
             if problem.path.startswith(tuple(opened)):
                 problems.setdefault(problem.path, problem)
-    return [*problems.values(), *parts_problems(error, root, file)]
+    return Diagnosis([*problems.values(), *parts_problems(error, root, file)], meant)
 
 
 def _repairs(guess: Any, error: ValidationError, model: type[BaseModel]) -> Iterator[Path]:

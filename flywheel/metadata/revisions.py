@@ -93,6 +93,15 @@ class Revisions:
             session.merge(Connection(kind=kind, name=name, spec=dict(spec), applied_at=datetime.now(UTC)))
         return True
 
+    def forget_connection(self, kind: str, name: str) -> bool:
+        """Forget a document beside the pipelines; return whether it was known."""
+        with self._database.session() as session:
+            row = session.get(Connection, (kind, name))
+            if row is None:
+                return False
+            session.delete(row)
+        return True
+
     def connections(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return the specs of one kind of document, by name."""
         with self._database.session() as session:

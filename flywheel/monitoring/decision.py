@@ -58,9 +58,9 @@ def check_drift(context: PipelineContext, as_of: datetime) -> Decision:
     baseline = _baseline(context)
     window = latest_window(context.tables.profiles, baseline.id, config, as_of)
     findings = check_window(baseline, window.counts, window.rows, config)
-    action, reason = _decide(context, config, findings, as_of)
+    action, reason = _decide(context, config, window, findings, as_of)
     decision = Decision(
-        check_id=f"{context.name}.{baseline.id}.{window.first_batch}-{window.last_batch}",
+        check_id=f"{context.name}.{baseline.id}.{_key(window, as_of)}",
         pipeline=context.name,
         as_of=as_of,
         baseline=baseline,
@@ -71,6 +71,13 @@ def check_drift(context: PipelineContext, as_of: datetime) -> Decision:
         is_new=True,
     )
     return _store(context, decision)
+
+
+def _key(window: Window, as_of: datetime) -> str:
+    """Tell windows apart: by their batches; an empty one says nothing about the next empty one."""
+    if window.rows == 0:
+        return f"{as_of:%Y%m%dT%H%M%SZ}"
+    return f"{window.first_batch}-{window.last_batch}"
 
 
 def _baseline(context: PipelineContext) -> Baseline:
@@ -86,7 +93,11 @@ def _baseline(context: PipelineContext) -> Baseline:
     return baseline
 
 
-def _decide(context: PipelineContext, config: DriftConfig, findings: Findings, as_of: datetime) -> tuple[Action, str]:
+def _decide(
+    context: PipelineContext, config: DriftConfig, window: Window, findings: Findings, as_of: datetime
+) -> tuple[Action, str]:
+    if window.rows == 0 and config.window is not None:
+        return "none", f"no predictions on events between {at(as_of - config.window)} and {at(as_of)}"
     if findings.outcome != "drift":
         return "none", findings.reason
     if config.mode == "shadow":

@@ -28,7 +28,8 @@ def profile_rows(predictions: pl.DataFrame, baseline: Baseline, number: int, pre
             first_event=pl.lit(first),
             last_event=pl.lit(last),
             rows=pl.lit(predictions.height),
-            date=pl.lit(first.date()),
+            # A window by time asks for the batches whose newest event is young enough.
+            date=pl.lit(last.date()),
         )
         .select(PROFILES.names())
         .cast(dict(PROFILES))  # type: ignore[arg-type]

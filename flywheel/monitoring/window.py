@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime
 
 import polars as pl
 
@@ -35,7 +35,8 @@ def latest_window(profiles: LakeTable, baseline_id: str, config: DriftConfig, as
     known = (pl.col("baseline_id") == baseline_id) & (pl.col("predicted_at") <= as_of)
     if config.window is not None:
         start = as_of - config.window
-        rows = profiles.read(profiles.files(dates=((start - timedelta(days=1)).date(), as_of.date())))
+        # Without an upper limit: a record can be known before its event.
+        rows = profiles.read(profiles.files(dates=(start.date(), date.max)))
         return _window(rows.filter(known, pl.col("last_event") > start))
     return _newest_rows(profiles, known, config.window_size or DEFAULT_WINDOW_ROWS)
 

@@ -19,15 +19,34 @@ from flywheel.sinks.select import select_rows
 
 @dataclass(frozen=True)
 class SinkFailure:
-    """A sink that did not take a batch; the batch stays in the outbox and is tried again by the next run."""
+    """A sink that did not take a batch; it and those after it stay in the outbox and are tried again by the next run."""
 
     sink: str
     number: int
     error: str
 
 
-def undelivered(context: PipelineContext) -> list[int]:
-    """Return the committed batches that some sink has yet to get, oldest first."""
+def deliver_batches(context: PipelineContext) -> list[SinkFailure]:
+    """Deliver every committed batch to each sink that has not got it; return the sinks that failed.
+
+    A sink gets batches in their order, since a table tells from the newest one that it has which ones it need not take
+    again. So a sink that failed gets no later batch before the next run; the other sinks do.
+    """
+    failures: dict[str, SinkFailure] = {}
+    for number in _undelivered(context):
+        batch = read_staged(context, number)
+        if batch is None:
+            continue
+        for ref in context.pipeline.spec.sinks:
+            if ref.name not in failures and (failure := _deliver(context, ref, batch)):
+                failures[ref.name] = failure
+        if not failures:
+            unstage(context, number)
+    return list(failures.values())
+
+
+def _undelivered(context: PipelineContext) -> list[int]:
+    """The committed batches that some sink has yet to get, oldest first."""
     staged = list(staged_numbers(context))
     with context.database.session() as session:
         committed = session.scalars(
@@ -39,20 +58,6 @@ def undelivered(context: PipelineContext) -> list[int]:
             )
         )
         return sorted(committed)
-
-
-def deliver_batch(context: PipelineContext, number: int) -> list[SinkFailure]:
-    """Deliver one committed batch to each sink that has not got it; return the sinks that failed.
-
-    One sink's failure does not keep the batch from the others. When all have it, the batch leaves the outbox.
-    """
-    batch = read_staged(context, number)
-    if batch is None:
-        return []
-    failures = [failure for ref in context.pipeline.spec.sinks if (failure := _deliver(context, ref, batch))]
-    if not failures:
-        unstage(context, number)
-    return failures
 
 
 def _deliver(context: PipelineContext, ref: SinkRef, batch: ScoredBatch) -> SinkFailure | None:

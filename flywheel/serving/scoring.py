@@ -9,6 +9,7 @@ import numpy as np
 from flywheel.inference.model_info import TensorInfo
 from flywheel.inference.tensors import Array
 from flywheel.registry.card import ModelCard
+from flywheel.serving.isolation_forest import samples_score
 
 INPUT_NAME = "features"
 
@@ -45,9 +46,9 @@ def score(model: Any, card: ModelCard, matrix: Array) -> dict[str, Array]:
 
 
 def _anomaly(model: Any, matrix: Array) -> dict[str, Array]:
-    # predict() would score every row a second time; this is its definition.
-    samples = _as_float(model.score_samples(matrix))
     forest = model.steps[-1][1] if hasattr(model, "steps") else model
+    samples = _as_float(samples_score(model, matrix) if forest is model else model.score_samples(matrix))
+    # predict() would score every row a second time; this is its definition.
     return {"score": -samples, "is_anomaly": samples - forest.offset_ < 0}
 
 

@@ -98,7 +98,7 @@ def _statuses(context: grpc.ServicerContext) -> Iterator[None]:
     try:
         yield
     except NotFoundError as error:
-        context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+        context.abort(grpc.StatusCode.NOT_FOUND, error.what)
     except TamperedModelError as error:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
     except ValueError as error:  # the request's own, or the estimator's about the values in it

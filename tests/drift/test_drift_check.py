@@ -16,6 +16,7 @@ from flywheel.manifest.loop import DriftConfig
 
 PSI = DriftConfig(thresholds={"psi": 0.25})
 SEED = DriftConfig(thresholds={"psi": 0.25, "kl_divergence": 0.1})
+DEFAULT = DriftConfig()
 X = [Measured("x", "numeric")]
 
 
@@ -40,6 +41,22 @@ def test_a_shift_of_the_mean_fires(mean: float, severity: Severity, seed: int) -
     findings = check(normal(10_000, seed=seed), normal(5000, mean, seed=seed + 100), SEED)
     assert findings.outcome == "drift"
     assert findings.severity == severity
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_default_thresholds_see_a_shift_of_half_a_standard_deviation_that_psi_misses(seed: int) -> None:
+    reference, window = normal(50_000, seed=seed), normal(50_000, 0.5, seed=seed + 100)
+    found = check(reference, window, DEFAULT)
+    assert (found.outcome, found.features[0].worst_measure) == ("drift", "kl_divergence")
+    assert check(reference, window, PSI).outcome == "no_drift"
+
+
+@pytest.mark.parametrize("baseline_rows", [DEFAULT.min_rows, 10_000])
+@pytest.mark.parametrize("rows", [DEFAULT.min_rows, 1000, 5000])
+def test_the_default_thresholds_hold_still_from_the_fewest_rows_on(baseline_rows: int, rows: int) -> None:
+    baseline = fit_baseline(pl.DataFrame({"x": normal(baseline_rows)}), X, "b")
+    windows = [profile(pl.DataFrame({"x": normal(rows, seed=seed)}), baseline) for seed in range(1, 41)]
+    assert {check_window(baseline, window, rows, DEFAULT).outcome for window in windows} == {"no_drift"}
 
 
 @pytest.mark.parametrize("mean", [0.5, 1, 5])

@@ -20,6 +20,15 @@ STAGE = "spec.stages[2].config"
         ("id: second", "id: first", "spec.stages[1].id", "is given twice"),
         ("name: everything", "name: alerts", "spec.sinks[1].name", "is given twice"),
         ("entity_key: $.customer", "output_field: new", f"{STAGE}.output_field", "is the name of a feature too"),
+        ("name: hour", "name: Amount", "spec.stages[0].config.features[1].name", "differs from 'amount' only in case"),
+        ("entity_key: $.customer", "output_field: New", f"{STAGE}.output_field", "is the name of a feature too"),
+        ("window: 7d", "window_size: 499", "spec.stages[3].config.window_size", "is below min_rows, 500 (the default)"),
+        (
+            "window: 7d",
+            "window_size: 9\n        min_rows: 10",
+            "spec.stages[3].config.window_size",
+            "is below min_rows, 10:",
+        ),
         ("window: 7d", "features: [amout]", "spec.stages[3].config.features[0]", "did you mean 'amount'"),
         ("partition_by: [date, label]", "partition_by: [date, date]", "spec.training_export.partition_by[1]", "twice"),
         ("target: fraud", "target: fruad", "spec.training.target", "did you mean 'fraud'"),
@@ -92,6 +101,14 @@ def test_stages_that_are_missing() -> None:
     assert "has no stage of type ml-inference" in problems_of(stages)
     inference = MINIMAL.replace(MINIMAL.splitlines()[6] + "\n", "")
     assert "has no stage of type feature-extraction" in problems_of(inference)
+
+
+def test_stages_out_of_order() -> None:
+    features, inference = MINIMAL.splitlines(keepends=True)[6:8]
+    drift = "    - {id: d, type: drift-detection, config: {}}\n"
+    told = problems_of(MINIMAL.replace(features + inference, drift + inference + features))
+    assert "<text>:7: spec.stages[0]: comes before the ml-inference stage" in told
+    assert "<text>:9: spec.stages[2]: comes after the ml-inference stage" in told
 
 
 def test_a_second_stage_of_a_kind_and_a_section_beside_a_stage() -> None:

@@ -119,7 +119,7 @@ def test_alternatives_are_one_problem(whole_text: str) -> None:
         ("? [a]\n: b", "is a key that is not text"),
         ("a: 2013-13-45", "m.yaml:1: '2013-13-45' cannot be read"),
         ("kind: Sinc", "m.yaml:1: kind: 'Sinc' is not a kind (did you mean 'Sink'?)"),
-        ("kind: {a: 1}", "m.yaml:1: kind: is missing"),
+        ("kind: {a: 1}", "m.yaml:1: kind: must be text"),
         ("[" * 5000, "nested deeper than 40 levels"),
         ("a: " + "9" * 5000, "cannot be read"),
         ("%YAML 1.1\n---\na: yes", "has a YAML directive"),

@@ -1,0 +1,27 @@
+"""The bundled anomaly pipeline, run once for all tests; ``metrics_week`` is importable because of this file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from metrics_week import Week, alertmanager, model_server, run_week
+
+
+@pytest.fixture(scope="session")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
+    root = tmp_path_factory.mktemp("metrics")
+    with (
+        model_server(root) as server,
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        alertmanager() as receiver,
+    ):
+        yield run_week(root, receiver, server)
