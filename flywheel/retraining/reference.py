@@ -36,10 +36,12 @@ def make_baseline(context: PipelineContext, candidate: Candidate, card: ModelCar
 
     The features' reference is every row of the time that the model learned from, labelled or not, since an export is
     sampled. The answers' reference is what the candidate said, before it was fitted once more, on rows it had not seen.
+    An anomaly detector learns no labels that it could know by heart, and each fit has scores of its own: its reference
+    is what the version that will serve says of all of them.
     """
     known = known_rows(context, as_of)
     rows = known.filter(_within(card.trained_from, card.trained_to)).sort("sample_key").head(_MAX_ROWS)
-    scored = _scored_unseen(context, candidate, card, known)
+    scored = _scored(context, candidate, card, rows if card.task == "anomaly" else known)
     baseline = fit_baseline(rows, measured_features(context.pipeline), card.baseline_id, scored=scored, as_of=as_of)
     uri = baseline_uri(context, context.pipeline.inference.model_id, card.baseline_id)
     context.storage.write(uri, baseline.to_json().encode())
@@ -54,11 +56,9 @@ def known_rows(context: PipelineContext, as_of: datetime) -> pl.DataFrame:
     return pl.concat([bootstrap_rows(context, as_of).select(names), logged.select(names)], how="vertical_relaxed")
 
 
-def _scored_unseen(
-    context: PipelineContext, candidate: Candidate, card: ModelCard, known: pl.DataFrame
-) -> pl.DataFrame:
+def _scored(context: PipelineContext, candidate: Candidate, card: ModelCard, known: pl.DataFrame) -> pl.DataFrame:
     """What the candidate says about the rows after those it learned from; about all where there are none."""
-    model = candidate.evaluated
+    model = candidate.model if card.task == "anomaly" else candidate.evaluated
     unseen = known.filter(pl.col("event_time") > model.trained_to) if model.trained_to else known
     rows = known if unseen.is_empty() else unseen
     fields = answers_for(context.pipeline, card).fields(score(model.estimator, card, encode(rows, model.encoding)))

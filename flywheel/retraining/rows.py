@@ -19,15 +19,20 @@ from flywheel.retraining.export import export_target
 from flywheel.sources.open import open_source
 
 _MAX_BOOTSTRAP_ROWS = 10_000_000
+# An isolation forest takes a few hundred rows a tree.
+_MAX_UNLABELLED_ROWS = 1_000_000
 
 
 def training_rows(context: PipelineContext, export: ExportManifest | None, as_of: datetime) -> pl.DataFrame:
     """Return the labelled rows: the features, ``event_time``, ``label``, ``confidence`` and ``weight``.
 
-    ``export`` is the published export, None when nothing has been labelled yet.
+    ``export`` is the published export, None when nothing has been labelled yet. An anomaly detector learns what is
+    usual from the rows that nobody said anything about too.
     """
     names = ["prediction_id", "event_time", *record_schema(context.pipeline).names(), "label", "confidence", "weight"]
     parts = [bootstrap_rows(context, as_of).select(names)]
+    if context.pipeline.training is not None and context.pipeline.training.task == "anomaly":
+        parts.append(_unlabelled_rows(context, as_of).select(names))
     if export is not None:
         parts.append(read_export(context.storage, export_target(context, export.id).folder).select(names))
     return pl.concat(parts, how="vertical_relaxed")
@@ -38,6 +43,16 @@ def bootstrap_rows(context: PipelineContext, as_of: datetime) -> pl.DataFrame:
     bootstrap = context.pipeline.training.bootstrap if context.pipeline.training else None
     rows = _read(context, bootstrap, as_of) if bootstrap else _no_rows(context)
     return rows.with_columns(confidence=pl.lit(1.0), weight=pl.lit(1.0))
+
+
+def _unlabelled_rows(context: PipelineContext, as_of: datetime) -> pl.DataFrame:
+    """Return the logged rows that no label had arrived for by ``as_of``: all of them, or a uniform sample."""
+    predictions, labels = context.tables.predictions, context.tables.labels
+    labelled = labels.read(labels.files(), ["prediction_id", "received_at"]).filter(pl.col("received_at") <= as_of)
+    names = ["prediction_id", "event_time", "predicted_at", "sample_key", *record_schema(context.pipeline).names()]
+    logged = predictions.read(predictions.files(), names).filter(pl.col("predicted_at") <= as_of)
+    usual = logged.join(labelled, on="prediction_id", how="anti").sort("sample_key").head(_MAX_UNLABELLED_ROWS)
+    return usual.with_columns(label=pl.lit(None, pl.String), confidence=pl.lit(1.0), weight=pl.lit(1.0))
 
 
 def _read(context: PipelineContext, bootstrap: Bootstrap, as_of: datetime) -> pl.DataFrame:

@@ -37,7 +37,7 @@ from tasks.connect import connect
 PIPELINES = Path(__file__).parents[2] / "deployments" / "pipelines"
 NAME = "anomaly-detection"
 START = datetime(2026, 1, 1, tzinfo=UTC)
-DAYS, QUIET_DAYS, HISTORY_DAYS, BAD_RECORDS = 3, 2, 2, 10
+DAYS, QUIET_DAYS, HISTORY_DAYS, BAD_RECORDS = 3, 2, 3, 10
 RECORDS = DAYS * 24 * 60 * 8
 
 
