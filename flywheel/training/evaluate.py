@@ -15,7 +15,7 @@ from flywheel.training.fit import FittedModel, FloatArray, numbers, row_weights
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's figures on ``rows`` rows.
+    """A model's figures on ``rows`` rows; for an anomaly detector those that have a label.
 
     ``metrics`` has auc, average_precision, log_loss and accuracy for a classification, and for an anomaly detector too
     where the rows have labels of both kinds (its score, in (0, 1], is then read as a probability); rmse and mae for a
@@ -28,12 +28,13 @@ class Evaluation:
 
 def evaluate(model: FittedModel, rows: pl.DataFrame) -> Evaluation:
     """Measure ``model`` on ``rows``: features and label, with confidence and weight where there are any."""
+    if model.task == "anomaly":
+        known = _labelled(rows)
+        return Evaluation(known.height, _anomaly_metrics(model, encode(known, model.encoding), known))
     matrix = encode(rows, model.encoding)
     if model.task == "regression":
         weights = row_weights(rows, model.task)
         return Evaluation(rows.height, value_metrics(numbers(rows["label"]), model.estimator.predict(matrix), weights))
-    if model.task == "anomaly":
-        return Evaluation(rows.height, _anomaly_metrics(model, matrix, rows))
     return Evaluation(rows.height, _class_metrics(model, matrix, rows))
 
 
@@ -73,21 +74,17 @@ def _class_metrics(model: FittedModel, matrix: FloatArray, rows: pl.DataFrame) -
 
 
 def _anomaly_metrics(model: FittedModel, matrix: FloatArray, rows: pl.DataFrame) -> dict[str, float]:
-    labelled = _labelled(rows)
-    if not labelled.any():
+    if rows.is_empty():
         return {}
-    known = rows.filter(pl.Series(labelled))
-    truth: npt.NDArray[Any] = known["label"].cast(pl.String).to_numpy() == model.target
+    truth: npt.NDArray[Any] = rows["label"].cast(pl.String).to_numpy() == model.target
     # What an anomaly's label is worth is its confidence, though the model did not learn from it.
-    weights = row_weights(known, "classification")
-    found = score_metrics(truth, -model.estimator.score_samples(matrix[labelled]), weights)
+    weights = row_weights(rows, "classification")
+    found = score_metrics(truth, -model.estimator.score_samples(matrix), weights)
     if not found:
         return {}
-    flagged = model.estimator.predict(matrix[labelled]) == -1
+    flagged = model.estimator.predict(matrix) == -1
     return {**found, "accuracy": float(np.average(flagged == truth, weights=weights))}
 
 
-def _labelled(rows: pl.DataFrame) -> npt.NDArray[np.bool_]:
-    if "label" not in rows.columns:
-        return np.zeros(rows.height, dtype=bool)
-    return rows["label"].is_not_null().to_numpy()
+def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(pl.col("label").is_not_null()) if "label" in rows.columns else rows.clear()
