@@ -46,12 +46,18 @@ def export(
         {
             "rows": made.rows,
             "labels": output.counts(made.labels),
-            "folder": made.folder,
+            "folder": _from_here(made.folder),
             "files": len(made.files),
-            "gate's report": made.report,
+            "gate's report": _from_here(made.report),
         },
         title=f"export {made.id}",
     )
+
+
+def _from_here(path: str) -> str:
+    """Shorten a path below the working directory, as its user would type it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def _export(name: str, out: Path, as_of: datetime) -> FolderExport:

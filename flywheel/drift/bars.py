@@ -62,7 +62,7 @@ def _values(edges: Floats, points: npt.NDArray[np.bool_], reference: Counts, win
     shown = np.flatnonzero(points)
     rest = np.flatnonzero(~points)
     groups: list[Positions] = [*([position] for position in shown.tolist()), rest, [points.size]]
-    labels = [*(f"{edges[position]:g}" for position in shown), "other values", "missing"]
+    labels = [*_names(edges[shown]), "other values", "missing"]
     return _grouped(labels, groups, reference, window, optional=2)
 
 

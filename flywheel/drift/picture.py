@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 REFERENCE, WINDOW, INK, QUIET = "#c9d3df", "#d1495b", "#22303c", "#6b7885"
 COLUMNS = 3
 TEXT_BAR = 24
+CHARACTERS = 65  # that fit under one plot
 
 
 def histogram_png(baseline: Baseline, counts: pl.DataFrame, features: Sequence[str]) -> bytes:
@@ -82,15 +83,25 @@ def _draw(axis: Axes, title: str, note: str, bars: Bars) -> None:
     axis.set_title(note, loc="right", fontsize=10, color=QUIET)
     shown = _ticks(bars)
     starts = [places[bar] - 0.5 * (bars.is_range and bars.labels[bar] != "missing") for bar in shown]
-    axis.set_xticks(starts, [_shortened(bars.labels[bar].removeprefix("> "), 12) for bar in shown])
-    slanted = sum(len(bars.labels[bar]) + 1 for bar in shown) > 55
-    axis.tick_params(axis="x", labelsize=8, length=0, labelcolor=INK, labelrotation=45 if slanted else 0)
+    labels = [_shortened(bars.labels[bar].removeprefix("> "), 12) for bar in shown]
+    axis.set_xticks(starts, labels)
+    axis.tick_params(axis="x", labelsize=8, length=0, labelcolor=INK)
+    if _would_touch(labels, np.diff(starts) * CHARACTERS / (places[-1] + 1.6)):
+        # Each ends at its bar; turned about their middles, the long ones would lie across their neighbours.
+        for label in axis.get_xticklabels():
+            label.set(rotation=45, rotation_mode="anchor", horizontalalignment="right", verticalalignment="top")
     axis.tick_params(axis="y", labelsize=8, length=0, labelcolor=QUIET)
     axis.yaxis.set_major_formatter("{x:g}%")
     axis.grid(axis="y", color="#e8ecf0", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.spines["bottom"].set_color("#b6c0ca")
+
+
+def _would_touch(labels: Sequence[str], rooms: Floats) -> bool:
+    """Whether neighbouring labels have too little room, which is in characters, between their middles."""
+    lengths = np.array([len(label) for label in labels])
+    return bool(np.any((lengths[1:] + lengths[:-1]) / 2 + 1 > rooms))
 
 
 def _bars(places: Floats, shares: Floats, width: float, color: str, label: str) -> PolyCollection:

@@ -8,10 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from flywheel.context import PipelineContext
+from flywheel.errors import PromotionConflictError
 from flywheel.metadata.schema import Review
 from flywheel.registry.version import RegisteredModel
 from flywheel.retraining.reference import baseline_id, make_baseline
-from flywheel.retraining.request import RetrainRequest, finish
+from flywheel.retraining.request import Outcome, RetrainRequest, finish
 from flywheel.training.holdout import NotEnoughData
 from flywheel.training.train import Candidate, card_of, require_training
 
@@ -32,10 +33,8 @@ def conclude(
     if require_training(context.pipeline).promotion == "review" and request.champion is not None:
         _ask_for_review(context, registered)
         return finish(context, request, "in_review", trained.decision.reason, registered.version)
-    context.registry.promote(
-        registered.model_id, registered.version, request.champion, trained.decision.reason, request.as_of
-    )
-    return finish(context, request, "promoted", trained.decision.reason, registered.version)
+    outcome, reason = _promote(context, request, registered, trained.decision.reason)
+    return finish(context, request, outcome, reason, registered.version)
 
 
 def act_on_reviews(context: PipelineContext, as_of: datetime) -> list[RegisteredModel]:
@@ -55,6 +54,22 @@ def act_on_reviews(context: PipelineContext, as_of: datetime) -> list[Registered
             reason = f"declined in review: {review.comment}"
             changed.append(context.registry.reject(model_id, review.version, reason, as_of))
     return changed
+
+
+def _promote(
+    context: PipelineContext, request: RetrainRequest, registered: RegisteredModel, reason: str
+) -> tuple[Outcome, str]:
+    """Make a version the champion; one that was compared with a champion that is none any more is rejected."""
+    model_id, version = registered.model_id, registered.version
+    try:
+        context.registry.promote(model_id, version, request.champion, reason, request.as_of)
+    except PromotionConflictError as conflict:
+        if context.registry.get(model_id, version).status == "archived":
+            # An earlier try of this request promoted it, and another has replaced it since.
+            return "promoted", reason
+        context.registry.reject(model_id, version, conflict.what, request.as_of)
+        return "rejected", conflict.what
+    return "promoted", reason
 
 
 def _register(

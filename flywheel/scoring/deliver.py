@@ -19,7 +19,7 @@ from flywheel.sinks.select import select_rows
 
 @dataclass(frozen=True)
 class SinkFailure:
-    """A sink that did not take a batch; it and those after it stay in the outbox and are tried again by the next run."""
+    """A sink that did not take a batch; it and those after it stay in the outbox until a later run delivers them."""
 
     sink: str
     number: int

@@ -1,0 +1,149 @@
+"""Crashes between any two writes: of Delta tables, of files, of the metadata database.
+
+A ``Writes`` counts what a run is about to write; the one chosen is prevented, or left half done as a process that dies
+within it leaves it, and the run ends there.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import obstore
+import pytest
+from obstore.store import LocalStore
+from sqlalchemy import Connection, Engine, event
+
+import flywheel.lake.delta
+import flywheel.lake.storage
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class Killed(BaseException):
+    """What ends a run: not an Exception, so that nothing between it and the test may handle it."""
+
+
+def killed() -> None:
+    raise Killed
+
+
+@dataclass
+class Writes:
+    """The writes of a run.
+
+    ``before`` is the number, from 1, of the write that does not happen; with ``torn`` its data reach the disk but not
+    what makes them count: a table's files without the commit, a file's bytes under its temporary name.
+    """
+
+    before: int | None = None
+    torn: bool = False
+    crash: Callable[[], None] = killed
+    seen: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def is_last(self, what: str) -> bool:
+        """Note a write; return whether the run ends at it."""
+        with self._lock:
+            self.seen.append(what)
+            return len(self.seen) == self.before
+
+    def about_to(self, what: str) -> None:
+        """Note a write, and crash if it is the one."""
+        if self.is_last(what):
+            self.crash()
+
+
+@contextmanager
+def watching(writes: Writes) -> Iterator[Writes]:
+    """Tell ``writes`` about every write that Flywheel does in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flywheel.lake.delta, "write_deltalake", _delta_writer(writes))
+        patch.setattr(flywheel.lake.delta, "create_table", _table_maker(writes))
+        patch.setattr(flywheel.lake.storage, "obstore", _object_store(writes))
+        with _commits(writes):
+            yield writes
+
+
+def _delta_writer(writes: Writes) -> Callable[..., None]:
+    write = flywheel.lake.delta.write_deltalake
+
+    def write_and_count(table: Any, rows: Any, **options: Any) -> None:
+        if writes.is_last(f"append to {_name(table.table_uri)}"):
+            if writes.torn:
+                write(table, rows, **options)
+                max(Path(table.table_uri.removeprefix("file://"), "_delta_log").glob("*.json")).unlink()
+            writes.crash()
+        write(table, rows, **options)
+
+    return write_and_count
+
+
+def _table_maker(writes: Writes) -> Callable[..., None]:
+    make = flywheel.lake.delta.create_table
+
+    def make_and_count(location: Any, *arguments: Any) -> None:
+        writes.about_to(f"create {_name(location.uri)}")
+        make(location, *arguments)
+
+    return make_and_count
+
+
+def _object_store(writes: Writes) -> SimpleNamespace:
+    def put(store: LocalStore, path: str, data: bytes, **options: Any) -> Any:
+        if writes.is_last(f"put {_HASH.sub('HASH', path)}"):
+            if writes.torn:
+                temporary = Path(store.prefix or "/", f"{path}#1")
+                temporary.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(data[: len(data) // 2])
+            writes.crash()
+        return obstore.put(store, path, data, **options)
+
+    def delete(store: LocalStore, path: str) -> None:
+        writes.about_to(f"delete {path}")
+        obstore.delete(store, path)
+
+    others = {name: getattr(obstore, name) for name in ("get", "head", "list", "get_range")}
+    return SimpleNamespace(put=put, delete=delete, **others)
+
+
+@contextmanager
+def _commits(writes: Writes) -> Iterator[None]:
+    """Count the transactions that changed something, just before they are committed."""
+
+    def executed(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+        verb, _, rest = statement.lstrip().partition(" ")
+        if verb in ("INSERT", "UPDATE", "DELETE"):
+            connection.info.setdefault("changed", []).append(rest.removeprefix("INTO ").split()[0])
+
+    def committing(connection: Connection) -> None:
+        if changed := connection.info.pop("changed", []):
+            writes.about_to(f"commit {', '.join(dict.fromkeys(changed))}")
+
+    def rolled_back(connection: Connection) -> None:
+        connection.info.pop("changed", None)
+
+    listeners: list[tuple[str, Callable[..., None]]] = [
+        ("before_cursor_execute", executed),
+        ("commit", committing),
+        ("rollback", rolled_back),
+    ]
+    for name, listener in listeners:
+        event.listen(Engine, name, listener)
+    try:
+        yield
+    finally:
+        for name, listener in listeners:
+            event.remove(Engine, name, listener)
+
+
+def _name(uri: str) -> str:
+    return uri.rstrip("/").rpartition("/")[2]

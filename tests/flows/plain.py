@@ -1,0 +1,57 @@
+"""Flows as plain functions: their own bodies and steps, without a Prefect run around them, which costs more than all
+of a small batch's work. For tests that run a flow a hundred times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from types import ModuleType
+from typing import Any
+
+import pytest
+from parcels import Parcels
+from prefect import Task
+
+import flows.check_drift
+import flows.infer
+import flows.join_feedback
+import flows.retrain
+import tasks.drift
+import tasks.retrain
+import tasks.score
+
+_MODULES: tuple[ModuleType, ...] = (flows.infer, flows.join_feedback, flows.check_drift, flows.retrain)
+_ONLY_SHOWN = ("publish_batches", "publish_drift", "publish_retrain")
+
+
+class _NoProgress:
+    def __init__(self, *_arguments: Any) -> None:
+        return
+
+    def advance(self, _rows: Any) -> None:
+        return
+
+
+@contextmanager
+def without_prefect(parcels: Parcels) -> Iterator[None]:
+    """Make the flows' ``fn`` work on ``parcels`` with no Prefect server there."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in _MODULES:
+            patch.setattr(module, "connect", lambda _name: parcels.context)
+            for name, value in list(vars(module).items()):
+                if isinstance(value, Task):
+                    patch.setattr(module, name, value.fn)
+                elif name in _ONLY_SHOWN:
+                    patch.setattr(module, name, lambda *_arguments: None)
+        patch.setattr(flows.infer, "RunProgress", _NoProgress)
+        patch.setattr(tasks.score, "in_run_log", lambda _name: nullcontext())
+        for module in (tasks.drift, tasks.retrain):
+            patch.setattr(module, "emit", lambda *_arguments, **_more: None)
+        yield
+
+
+def run(flow: Any, parcels: Parcels, as_of: datetime, **parameters: Any) -> Any:
+    """Run a flow's body once."""
+    with without_prefect(parcels):
+        return flow.fn("parcels", as_of=as_of, **parameters)
