@@ -48,7 +48,7 @@ def up(
     home = workspace.home.absolute()
     logs = home / "logs"
     with _until_interrupted(say), ExitStack() as stack:
-        say("starting the Prefect server …")
+        say("starting the Prefect server (the first time takes half a minute) …")
         environment = stack.enter_context(prefect_server(home / "prefect", prefect_port, logs))
         # Prefect reads its settings on import, so what imports it comes after the server's address is known.
         os.environ.update(environment)
@@ -73,10 +73,14 @@ def _where_and_what_next(workspace: Workspace, api_url: str, model_server_addres
     yield f"model server  {model_server_address}"
     yield f"logs          {workspace.home.absolute() / 'logs'}"
     yield ""
-    yield f"In another shell, in {workspace.base}:"
-    yield f"  export PREFECT_API_URL={api_url}{_path()}"
+    yield f"In another shell, in {Path.cwd()}:"
+    yield f"  export PREFECT_API_URL={api_url}{_home()}{_path()}"
     yield from (f"  {line}" for line in _next_steps(workspace, model_server_address))
     yield "Ctrl-C stops all of it; flywheel up goes on from there."
+
+
+def _home() -> str:
+    return f" FLYWHEEL_HOME={home}" if (home := os.environ.get("FLYWHEEL_HOME")) else ""
 
 
 def _path() -> str:

@@ -41,8 +41,8 @@ def publish_drift(decision: Decision) -> None:
         f"{decision.reason}.",
         f"Recommendation: {recommendation(findings.severity)}",
         f"Window: {span(decision.window)}, against baseline `{decision.baseline.id}`; check `{decision.check_id}`.",
-        *_feature_table(decision),
         *_pictures(decision),
+        *_feature_table(decision),
     ]
     create_markdown_artifact("\n\n".join(lines), key=f"drift-{decision.pipeline}", description=decision.reason)
 

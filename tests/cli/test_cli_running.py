@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import os
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +38,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def infer(pipeline: str, as_of: datetime | None) -> Summary:
         sys.stdout.write("a flow that talks\n")
-        if pipeline == "broken":
+        if as_of is not None and as_of.year < 2000:
             raise FlywheelError("the model server is away", state="batch 7 stays planned", next_step="flywheel up")
         return Summary(pipeline, as_of, 12_000)
 
@@ -46,6 +49,10 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         logs=lambda name, follow: iter([f"{name} line 1", f"follow {follow}"]),
     )
     monkeypatch.setitem(sys.modules, "pretended_flows", module)
+    # Commands choose a server database where nobody has; what they choose must not outlive the test.
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "")
+    monkeypatch.delenv("PREFECT_SERVER_DATABASE_CONNECTION_URL")
+    monkeypatch.setenv("PREFECT_HOME", "chosen")
     found = [EntryPoint("infer", "pretended_flows:infer", plugins.FLOWS)]
     found += [
         EntryPoint(name, f"pretended_flows:{name}", plugins.ORCHESTRATION) for name in ("init", "delete", "logs", "up")
@@ -67,10 +74,61 @@ def test_run_calls_the_flow_with_the_pipeline_and_the_time(run: Any) -> None:
 
 @pytest.mark.usefixtures("filled", "installed")
 def test_a_flow_that_fails_says_so_in_plain_words(run: Any) -> None:
-    answer = run("run", "infer", "-p", "broken", "--json")
+    answer = run("run", "infer", "-p", "flight-delays", "--as-of", "1999-01-01", "--json")
     assert (answer.code, answer.out) == (1, "")
     assert "the model server is away" in answer.err
     assert "next: flywheel up" in answer.err
+
+
+@pytest.mark.usefixtures("filled", "installed")
+def test_a_pipeline_that_is_not_there_is_told_before_a_flow_is_loaded(run: Any) -> None:
+    answer = run("run", "infer", "-p", "flight-delay")
+    assert (answer.code, answer.out) == (1, "")
+    assert "did you mean 'flight-delays'?" in answer.err
+    assert "a flow that talks" not in answer.err
+
+
+@pytest.mark.usefixtures("filled", "installed")
+def test_our_own_errors_are_on_the_console_once(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    console = io.StringIO()
+    handler = logging.StreamHandler(console)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+
+    def infer(pipeline: str, as_of: datetime | None) -> None:
+        try:
+            raise FlywheelError("the model server is away")
+        except FlywheelError:
+            logging.getLogger("prefect.flow_runs").exception("Encountered exception")
+        try:
+            raise ValueError("a bug")
+        except ValueError:
+            logging.getLogger("prefect.flow_runs").exception("Encountered exception")
+
+    monkeypatch.setattr(sys.modules["pretended_flows"], "infer", infer)
+    assert run("run", "infer", "-p", "flight-delays").code == 0
+    assert "a bug" in console.getvalue()
+    assert "away" not in console.getvalue()
+    assert not handler.filters
+
+
+@pytest.mark.usefixtures("filled", "installed")
+def test_the_server_of_a_command_keeps_its_database_in_the_workspace(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_HOME")
+    run("init")
+    url = os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
+    assert url == f"sqlite+aiosqlite:///{tmp_path}/.flywheel/prefect/prefect.db"
+    assert (tmp_path / ".flywheel" / "prefect").is_dir()
+
+
+@pytest.mark.usefixtures("filled", "installed")
+@pytest.mark.parametrize("name", ["PREFECT_API_URL", "PREFECT_HOME"])
+def test_a_server_that_somebody_has_chosen_is_left_alone(run: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_HOME")
+    monkeypatch.setenv(name, "chosen")
+    run("init")
+    assert "PREFECT_SERVER_DATABASE_CONNECTION_URL" not in os.environ
 
 
 @pytest.mark.usefixtures("filled", "installed")
