@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from flows.parameters import PipelineName, logical_time
 from tasks.connect import connect
-from tasks.reports import publish_batches
+from tasks.reports import publish_summary
 from tasks.retrain import export_training as export
 
 
@@ -40,5 +40,5 @@ def export_training(pipeline: PipelineName, as_of: datetime | None = None) -> Ex
         summary = ExportSummary(
             pipeline=pipeline, export_id=export_id, rows=found.rows, represents=found.weight, files=len(found.files)
         )
-    publish_batches(context, summary)
+    publish_summary(context, "export-training", summary)
     return summary

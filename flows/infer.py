@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from flows.parameters import BatchLimit, PipelineName, logical_time
 from tasks.connect import connect
 from tasks.progress import RunProgress
-from tasks.reports import publish_batches
+from tasks.reports import publish_summary
 from tasks.score import deliver_batches, log_batch, open_scoring, plan_batch, raise_undelivered, score_batch
 
 
@@ -49,6 +49,6 @@ def infer(pipeline: PipelineName, as_of: datetime | None = None, max_batches: Ba
             progress.advance(scored.predictions)
     summary = InferSummary(pipeline=pipeline, **totals)
     failures = deliver_batches(context)
-    publish_batches(context, summary, failures)
+    publish_summary(context, "infer", summary, failures)
     raise_undelivered(context, failures)
     return summary

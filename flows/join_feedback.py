@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from flows.parameters import BatchLimit, PipelineName, logical_time
 from tasks.connect import connect
 from tasks.feedback import commit_labels, ingest_events, join_events, open_feedback, plan_join
-from tasks.reports import publish_batches
+from tasks.reports import publish_summary
 
 
 class FeedbackSummary(BaseModel):
@@ -54,5 +54,5 @@ def join_feedback(
         waiting = counts["waiting"]
         totals.update(counts, batches=1)
     summary = FeedbackSummary(pipeline=pipeline, **{**totals, "waiting": waiting})
-    publish_batches(context, summary)
+    publish_summary(context, "join-feedback", summary)
     return summary

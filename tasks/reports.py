@@ -25,18 +25,20 @@ if TYPE_CHECKING:
 _WORST_FEATURES = 3
 
 
-def publish_batches(context: PipelineContext, summary: BaseModel, failures: Sequence[SinkFailure] = ()) -> None:
-    """Show what a run of ``infer`` or ``join-feedback`` did."""
+def publish_summary(
+    context: PipelineContext, flow: str, summary: BaseModel, failures: Sequence[SinkFailure] = ()
+) -> None:
+    """Show what a run did, in figures."""
     rows = [{"what": name.replace("_", " "), "value": value} for name, value in summary.model_dump().items()]
     rows += [{"what": f"undelivered to {failure.sink}", "value": failure.error} for failure in failures]
-    create_table_artifact(rows, key=f"batches-{context.name}", description=f"Batches of {context.name}")
+    create_table_artifact(rows, key=f"{flow}-{context.name}", description=f"What {flow} did for {context.name}")
 
 
 def publish_drift(decision: Decision) -> None:
     """Show a drift check: the decision, a table of every feature, and the worst features' histograms."""
     findings = decision.findings
     lines = [
-        f"# Drift of {decision.pipeline} at {at(decision.as_of)}",
+        f"## Drift of {decision.pipeline} at {at(decision.as_of)}",
         f"**{findings.outcome.replace('_', ' ')}**, severity **{findings.severity}**, action **{decision.action}**",
         f"{decision.reason}.",
         f"Recommendation: {recommendation(findings.severity)}",
@@ -44,7 +46,9 @@ def publish_drift(decision: Decision) -> None:
         *_pictures(decision),
         *_feature_table(decision),
     ]
-    create_markdown_artifact("\n\n".join(lines), key=f"drift-{decision.pipeline}", description=decision.reason)
+    create_markdown_artifact(
+        "\n\n".join(lines), key=f"drift-{decision.pipeline}", description=f"Drift of {decision.pipeline}"
+    )
 
 
 def _feature_table(decision: Decision) -> list[str]:
@@ -76,12 +80,14 @@ def _pictures(decision: Decision) -> list[str]:
 def publish_retrain(context: PipelineContext, request: RetrainRequest, trained: Candidate | NotEnoughData) -> None:
     """Show how a retrain ended, with both models' figures on the hold-out."""
     lines = [
-        f"# Retrain of {context.name} at {at(request.as_of)}",
+        f"## Retrain of {context.name} at {at(request.as_of)}",
         f"**{(request.outcome or 'running').replace('_', ' ')}**: {request.reason}.",
         f"Asked for by `{request.key}`; candidate version {request.candidate}, champion version {request.champion}.",
         *_comparison(trained),
     ]
-    create_markdown_artifact("\n\n".join(lines), key=f"retrain-{context.name}", description=request.reason)
+    create_markdown_artifact(
+        "\n\n".join(lines), key=f"retrain-{context.name}", description=f"Retrain of {context.name}"
+    )
 
 
 def _comparison(trained: Candidate | NotEnoughData) -> list[str]:

@@ -66,12 +66,13 @@ def _set_up(demo: Workspace, environment: Mapping[str, str], stack: ExitStack) -
 
 
 def _say_where(demo: Workspace, api_url: str, folder: Path, say: Say) -> None:
-    prefect_home = demo.home / "prefect"
+    ui_url = api_url.removesuffix("/api")
+    server = f"PREFECT_HOME={demo.home / 'prefect'} PREFECT_API_URL={api_url} .venv/bin/prefect server start"
     for what, where in {
         "report": folder / "report.json",
         "picture": folder / "report.png",
         "lake": demo.lake,
-        "runs, artifacts": f"PREFECT_HOME={prefect_home} .venv/bin/prefect server start, then {api_url[:-4]}",
+        "runs, artifacts": f"{server} --port {ui_url.rpartition(':')[2]}, then {ui_url}",
         "flywheel on it": f"FLYWHEEL_HOME={demo.home} .venv/bin/flywheel model history late-arrival",
     }.items():
         say(f"{what:<17}{where}")

@@ -22,7 +22,7 @@ import tasks.retrain
 import tasks.score
 
 _MODULES: tuple[ModuleType, ...] = (flows.infer, flows.join_feedback, flows.check_drift, flows.retrain)
-_ONLY_SHOWN = ("publish_batches", "publish_drift", "publish_retrain")
+_ONLY_SHOWN = ("publish_summary", "publish_drift", "publish_retrain")
 
 
 class _NoProgress:
