@@ -98,11 +98,11 @@ def test_our_own_errors_are_on_the_console_once(run: Any, monkeypatch: pytest.Mo
         try:
             raise FlywheelError("the model server is away")
         except FlywheelError:
-            logging.getLogger("prefect.flow_runs").exception("Encountered exception")
+            logging.getLogger("pretended_flows").exception("Encountered exception")
         try:
             raise ValueError("a bug")
         except ValueError:
-            logging.getLogger("prefect.flow_runs").exception("Encountered exception")
+            logging.getLogger("pretended_flows").exception("Encountered exception")
 
     monkeypatch.setattr(sys.modules["pretended_flows"], "infer", infer)
     assert run("run", "infer", "-p", "flight-delays").code == 0
