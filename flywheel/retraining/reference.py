@@ -10,13 +10,11 @@ import polars as pl
 from flywheel.context import PipelineContext
 from flywheel.drift.baseline import Baseline, fit_baseline
 from flywheel.drift.measured import measured_features
-from flywheel.inference.answers import answers_for
 from flywheel.manifest.schema import record_schema
 from flywheel.monitoring.reference import baseline_uri
-from flywheel.records.encode import encode
 from flywheel.registry.card import ModelCard
+from flywheel.retraining.answers import reference_answers
 from flywheel.retraining.rows import bootstrap_rows
-from flywheel.serving.scoring import score
 from flywheel.training.train import Candidate
 
 # A bounded, uniform sample of a long log: the edges of 100 bins move by less than a tenth of a percent of the rows.
@@ -35,13 +33,11 @@ def make_baseline(context: PipelineContext, candidate: Candidate, card: ModelCar
     """Freeze the baseline of a candidate and store it.
 
     The features' reference is every row of the time that the model learned from, labelled or not, since an export is
-    sampled. The answers' reference is what the candidate said, before it was fitted once more, on rows it had not seen.
-    An anomaly detector learns no labels that it could know by heart, and each fit has scores of its own: its reference
-    is what the version that will serve says of all of them.
+    sampled; the answers' is ``reference_answers``.
     """
     known = known_rows(context, as_of)
     rows = known.filter(_within(card.trained_from, card.trained_to)).sort("sample_key").head(_MAX_ROWS)
-    scored = _scored(context, candidate, card, rows if card.task == "anomaly" else known)
+    scored = reference_answers(context.pipeline, candidate, card, known)
     baseline = fit_baseline(rows, measured_features(context.pipeline), card.baseline_id, scored=scored, as_of=as_of)
     uri = baseline_uri(context, context.pipeline.inference.model_id, card.baseline_id)
     context.storage.write(uri, baseline.to_json().encode())
@@ -54,15 +50,6 @@ def known_rows(context: PipelineContext, as_of: datetime) -> pl.DataFrame:
     table = context.tables.predictions
     logged = table.read(table.files(), [*names, "predicted_at"]).filter(pl.col("predicted_at") <= as_of)
     return pl.concat([bootstrap_rows(context, as_of).select(names), logged.select(names)], how="vertical_relaxed")
-
-
-def _scored(context: PipelineContext, candidate: Candidate, card: ModelCard, known: pl.DataFrame) -> pl.DataFrame:
-    """What the candidate says about the rows after those it learned from; about all where there are none."""
-    model = candidate.model if card.task == "anomaly" else candidate.evaluated
-    unseen = known.filter(pl.col("event_time") > model.trained_to) if model.trained_to else known
-    rows = known if unseen.is_empty() else unseen
-    fields = answers_for(context.pipeline, card).fields(score(model.estimator, card, encode(rows, model.encoding)))
-    return rows.with_columns(fields.to_struct(context.pipeline.inference.output_field))
 
 
 def _within(first: datetime | None, last: datetime | None) -> pl.Expr:
