@@ -118,8 +118,8 @@ def fit_baseline(
     rows
         The reference: every row of a period, not a sample that favours some of them.
     scored
-        Where the prediction's own fields come from. A model's answers on its own training rows are surer than any it
-        gives later, so these should be rows that it was not fitted on. Default: ``rows``.
+        Where the prediction's own fields come from: what the model that is watched says without drift.
+        Default: ``rows``.
 
     Raises
     ------
