@@ -16,6 +16,7 @@ from tritonclient.grpc.service_pb2_grpc import add_GRPCInferenceServiceServicer_
 
 from flywheel.errors import FlywheelError
 from flywheel.registry.store import Registry
+from flywheel.serving.drain import Drain
 from flywheel.serving.models import Models
 from flywheel.serving.servicer import InferenceServicer
 
@@ -52,7 +53,8 @@ class ModelServer:
             ("grpc.max_send_message_length", _MAX_REQUEST_BYTES),
             ("grpc.so_reuseport", 0),  # else a second server shares the port without a word
         ]
-        self._server = grpc.server(pool, options=options)
+        self._drain = Drain()
+        self._server = grpc.server(pool, options=options, interceptors=[self._drain])
         add_GRPCInferenceServiceServicer_to_server(InferenceServicer(self.models), self._server)
 
     def start(self) -> str:
@@ -75,7 +77,8 @@ class ModelServer:
     def stop(self, grace_seconds: float = 10.0) -> None:
         """Take no new request, answer those there are, and stop."""
         self._stopping.set()
-        self._server.stop(grace_seconds).wait()
+        self._drain.close(grace_seconds)
+        self._server.stop(None).wait()
         self._poller.join()
 
     def __enter__(self) -> Self:

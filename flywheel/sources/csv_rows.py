@@ -28,14 +28,14 @@ class CsvRows:
 
     def split(self, content: bytes) -> SplitText:
         lines = split_lines(content)
-        open_from = None if lines.terminated else int(lines.starts[-1])
         quotes = _places(lines.data, QUOTE)
         odd = np.flatnonzero(_count_within(quotes, lines) % 2)
         if len(odd) == 0:
-            return SplitText(lines.not_blank(), open_from)
+            return SplitText(lines.not_blank(), _unterminated(lines, lines))
         is_start, still_open = _join_lines(lines, quotes, odd, self.columns)
         starts = lines.starts[is_start]
         rows = Lines(lines.data, starts, np.append(starts[1:], lines.stops[-1]))
+        open_from = _unterminated(lines, rows)
         if still_open is not None:
             open_from = min(int(lines.starts[still_open]), len(content) if open_from is None else open_from)
         return SplitText(rows.not_blank(), open_from)
@@ -72,6 +72,11 @@ def find_fields(rows: Lines) -> Fields:
         outside = _outside(commas, row_of, quotes, rows) | ~_has_quoted_field(rows, quotes)[row_of]
         commas, row_of = commas[outside], row_of[outside]
     return Fields(rows, commas, row_of, np.bincount(row_of, minlength=len(rows)) + 1)
+
+
+def _unterminated(lines: Lines, rows: Lines) -> int | None:
+    """Where the last row begins if its line end is missing: more of it may follow, be it several lines already."""
+    return None if lines.terminated else int(rows.starts[-1])
 
 
 def _places(data: Bytes, byte: int) -> Offsets:
@@ -116,6 +121,8 @@ def _join_lines(lines: Lines, quotes: Offsets, odd: Offsets, columns: int) -> tu
             if closes[last] and separators[first] + inverted[last] - inverted[first] + 1 == columns:
                 is_start[first + 1 : last + 1] = False
                 place += 1
+            elif last == len(lines) - 1 and not lines.terminated:
+                return is_start, int(first)  # what follows may close it yet
         place += 1
     return is_start, None
 

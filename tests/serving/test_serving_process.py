@@ -48,7 +48,7 @@ def test_a_stopped_server_answers_what_it_has_taken(workshop, tmp_path):
         while len(answers) < 20:
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+        assert process.wait(8) == 0
         asking.join()
         np.testing.assert_array_equal(answers[-1], model.predict_proba(workshop.matrix))
         assert [error.status() for error in failed] == ["StatusCode.UNAVAILABLE"]
