@@ -143,18 +143,25 @@ def test_delete_removes_what_is_the_pipelines_own(stack: Stack) -> None:
     assert (stack.folder / ".flywheel" / "lake" / NAME / "predictions").exists()
 
 
-def test_interrupting_up_leaves_no_process(stack: Stack) -> None:
+@pytest.fixture(scope="module")
+def left(stack: Stack) -> set[int]:
+    """The processes that are left when ``up`` is interrupted in the middle of a run."""
     # As a worker leaves a run that it had begun with.
     stack.ask(f"/deployments/{stack.deployments()['infer/coffee']['id']}/create_flow_run", state={"type": "PENDING"})
     processes = children_of(stack.process.pid)
     assert len(processes) >= 3
     stack.process.send_signal(signal.SIGINT)
     assert stack.process.wait(60) == 0
+    return {pid for pid in processes if Path(f"/proc/{pid}").exists()}
+
+
+def test_interrupting_up_leaves_no_process(stack: Stack, left: set[int]) -> None:
     assert stack.said().endswith("stopping …\nstopped\n")
-    assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+    assert not left
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("left")
 def test_up_again_goes_on_and_settles_the_runs_that_were_under_way(stack: Stack) -> None:
     with up(stack.folder) as again:
         said = again.said()
