@@ -33,7 +33,7 @@ lint: $(READY)
 
 lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock (hashes, no hosts)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
-		--no-emit-index-url --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
+		--no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
 
 clean: ## Remove the environment and everything that was written
 	rm -rf .venv .flywheel build dist *.egg-info
