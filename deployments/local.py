@@ -15,7 +15,7 @@ from types import FrameType
 
 from deployments.processes import model_server, prefect_server, worker
 from flywheel.errors import FlywheelError
-from flywheel.manifest.load import load
+from flywheel.manifest.load import load_whole
 from flywheel.metadata.revisions import Revisions
 from flywheel.registry.store import Registry
 from flywheel.workspace import Workspace
@@ -42,7 +42,7 @@ def up(
     FlywheelError
         A port is taken, or one of the processes ended by itself. Whatever was started is stopped again.
     """
-    bundle = load(manifests) if manifests else None
+    bundle = load_whole(manifests) if manifests else None
     _require_free(f"127.0.0.1:{prefect_port}", "Prefect server", "flywheel up --port 4201")
     _require_free(model_server_address, "model server", "flywheel up --model-server 127.0.0.1:50052")
     home = workspace.home.absolute()
