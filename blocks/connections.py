@@ -9,11 +9,13 @@ from flywheel.manifest.documents import ModelServerSpec, SinkSpec, SourceSpec, S
 
 
 class FlywheelSource(Block):
-    """Where records or feedback events come from: a folder of files, or a SQL query."""
+    """Where records or feedback events come from: a folder of files, a SQL query, or a Kafka topic."""
 
     _block_type_name = "Flywheel Source"
     _block_type_slug = "flywheel-source"
-    _description = "A folder of files that grows, or a SQL query with a cursor, that a Flywheel pipeline reads."
+    _description = (
+        "A folder of files that grows, a SQL query with a cursor, or a Kafka topic, that a Flywheel pipeline reads."
+    )
 
     spec: SourceSpec = Field(title="Source")
 

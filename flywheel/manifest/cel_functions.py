@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import polars as pl
 
 from flywheel.manifest.cel_operand import CelError, Operand, as_double, as_int
+from flywheel.manifest.fields import assume_utc
 
 METHODS = ("startsWith", "endsWith", "contains", "matches", "size")
 FUNCTIONS = ("has", "size", "matches", "double", "int", "timestamp")
@@ -43,10 +44,9 @@ def convert(name: str, operand: Operand, text: str) -> Operand:
 
 def _timestamp(written: str, text: str) -> Operand:
     try:
-        moment = datetime.fromisoformat(written)
+        moment = assume_utc(datetime.fromisoformat(written))
     except ValueError:
         raise CelError(f"{text} is no time; write it as timestamp('2013-01-31T00:00:00Z')") from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return Operand(pl.lit(moment, pl.Datetime("us", "UTC")), "time", text)
 
 

@@ -44,6 +44,35 @@ class SqlSourceSpec(Spec):
     received_at: JsonPath | None = Field(default=None, description="When the record became known; default: event_time")
 
 
+class KafkaSecurity(Spec):
+    """How the client proves who it is, and the broker too; the names are Kafka's."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "SASL_SSL"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = Field(default=None, description="${NAME} is read from the environment")
+    ssl_ca_location: str | None = Field(default=None, description="A PEM file; default: the system's authorities")
+    ssl_certificate_location: str | None = Field(default=None, description="A PEM file, for a client certificate")
+    ssl_key_location: str | None = Field(default=None, description="A PEM file, the certificate's key")
+    ssl_key_password: SecretStr | None = None
+
+
+class KafkaSourceSpec(Spec):
+    """Messages of a topic, their values JSON objects; offsets are kept in the batch plan, never on the broker."""
+
+    type: Literal["kafka"]
+    bootstrap_servers: str = Field(min_length=1, description="host:port, several with commas between")
+    topic: str = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$", description="A topic; all its partitions are read")
+    event_time: JsonPath = Field(default=JsonPath("$.timestamp"), description="When it happened, in a record")
+    received_at: JsonPath | None = Field(default=None, description="When the record became known; default: event_time")
+    start: Literal["earliest", "latest"] = Field(default="earliest", description="Where the first batch begins")
+    on_truncation: Literal["fail", "skip"] = Field(
+        default="fail", description="What to do when messages are gone before they were read"
+    )
+    security: KafkaSecurity = Field(default=KafkaSecurity(protocol="PLAINTEXT"), description="Default: none")
+    timeout_seconds: float = Field(default=30, gt=0, description="How long to wait for the broker")
+
+
 class TableSinkSpec(Spec):
     """Appends to a Delta table, exactly once, or writes one Parquet file a batch."""
 
@@ -69,7 +98,7 @@ class LogSinkSpec(Spec):
     limit: int = Field(default=100, ge=1, description="Lines a batch")
 
 
-SourceSpec = Annotated[FilesSourceSpec | SqlSourceSpec, Field(discriminator="type")]
+SourceSpec = Annotated[FilesSourceSpec | SqlSourceSpec | KafkaSourceSpec, Field(discriminator="type")]
 SinkSpec = Annotated[TableSinkSpec | WebhookSinkSpec | LogSinkSpec, Field(discriminator="type")]
 
 

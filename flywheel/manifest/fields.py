@@ -18,6 +18,8 @@ RESERVED_COLUMNS = frozenset(
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
+MOST = 10**12  # more rows than any machine counts to
+LONGEST = timedelta(days=36_525)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -74,7 +76,14 @@ def parse_duration(value: object) -> object:
     try:
         return timedelta(**{_UNITS[found[2]]: float(found[1])})
     except OverflowError:
-        raise ValueError("is longer than any calendar") from None
+        raise ValueError("is longer than a century") from None
+
+
+def check_century(value: timedelta) -> timedelta:
+    """Refuse what reaches from today beyond the calendar's ends, or so far that it is meant otherwise."""
+    if value > LONGEST:
+        raise ValueError("is longer than a century")
+    return value
 
 
 def check_cron(value: str) -> str:
@@ -100,8 +109,11 @@ def check_cron(value: str) -> str:
 
 
 def assume_utc(value: datetime) -> datetime:
-    """A time without a zone is UTC; any other is turned into it."""
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    """A time without a zone is UTC; any other is turned into it. ValueError where the calendar ends on the way."""
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is outside the years 1 to 9999 in UTC") from None
 
 
 Name = Annotated[str, AfterValidator(check_name), Field(description="Lower-case letters, digits and hyphens")]
@@ -110,8 +122,8 @@ Column = Annotated[Identifier, AfterValidator(check_column)]
 Endpoint = Annotated[str, AfterValidator(check_port)]
 Cron = Annotated[str, AfterValidator(check_cron)]
 Moment = Annotated[datetime, AfterValidator(assume_utc)]
-Span = Annotated[timedelta, BeforeValidator(parse_duration), Field(ge=timedelta(0))]
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
+Span = Annotated[timedelta, BeforeValidator(parse_duration), Field(ge=timedelta(0)), AfterValidator(check_century)]
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0)), AfterValidator(check_century)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flywheel.manifest.fields import Column, Endpoint, Identifier, Name, Spec
+from flywheel.manifest.fields import MOST, Column, Endpoint, Identifier, Name, Spec
 from flywheel.manifest.jsonpath import JsonPath
 
 Fallback = Literal["passthrough", "return_null", "use_default", "error", "use_last_known", "send_to_dlq"]
@@ -15,16 +15,16 @@ Fallback = Literal["passthrough", "return_null", "use_default", "error", "use_la
 class CircuitBreaker(Spec):
     """Stops calling an endpoint that keeps failing; its state survives the process."""
 
-    failure_threshold: int = Field(default=5, ge=1, description="Failures in a row that open the circuit")
+    failure_threshold: int = Field(default=5, ge=1, le=MOST, description="Failures in a row that open the circuit")
     reset_timeout_seconds: float = Field(default=30, gt=0, description="Seconds until a probe is let through")
-    half_open_requests: int = Field(default=1, ge=1, description="Probes allowed at once while half open")
+    half_open_requests: int = Field(default=1, ge=1, le=MOST, description="Probes allowed at once while half open")
 
 
 class OutputField(Spec):
     """Where a field of the prediction comes from, for a server whose tensors have other names."""
 
     tensor: str = Field(description="Name of the server's output tensor")
-    index: int | None = Field(default=None, ge=0, description="Column of a two-dimensional tensor")
+    index: int | None = Field(default=None, ge=0, le=MOST, description="Column of a two-dimensional tensor")
 
 
 class InferenceConfig(Spec):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from flywheel.manifest.cel import CelText
-from flywheel.manifest.fields import Duration, Fraction, Identifier, Moment, Name, Rate, Span, Spec
+from flywheel.manifest.fields import LONGEST, MOST, Duration, Fraction, Identifier, Moment, Name, Rate, Span, Spec
 from flywheel.manifest.jsonpath import JsonPath
 
 Measure = Literal["psi", "kl_divergence", "js_divergence", "ks", "missing_rate"]
@@ -74,7 +74,10 @@ class FeedbackConfig(Spec):
         default_factory=dict, description="What `when` may use, by name: a JSONPath into the event, or {path, type}"
     )
     max_delay_hours: float = Field(
-        default=24, gt=0, description="An event that happens later than this after its record is late"
+        default=24,
+        gt=0,
+        le=LONGEST / timedelta(hours=1),
+        description="An event that happens later than this after its record is late",
     )
     labels: list[LabelRule] = Field(min_length=1, description="The first rule that an event matches gives its label")
 
@@ -99,9 +102,9 @@ class DriftConfig(Spec):
         default="shadow", description="shadow measures and never acts; blocking acts as `on_drift` says"
     )
     baseline_uri: str | None = Field(default=None, description="A baseline that stands in for the champion's")
-    window_size: int | None = Field(default=None, ge=1, description="Rows in the window")
+    window_size: int | None = Field(default=None, ge=1, le=MOST, description="Rows in the window")
     window: Duration | None = Field(default=None, description="Length of the window in event time, e.g. 7d")
-    min_rows: int = Field(default=500, ge=1, description="Below this a check answers: not enough data")
+    min_rows: int = Field(default=500, ge=1, le=MOST, description="Below this a check answers: not enough data")
     thresholds: dict[Measure, Positive] = Field(default_factory=_default_thresholds, min_length=1)
     features: list[str] | None = Field(default=None, description="Default: the model's input features")
     on_drift: Literal["alert", "retrain", "fallback"] = Field(
@@ -130,7 +133,7 @@ class Sampling(Spec):
     positive_rate: Rate = Field(default=1.0, description="stratified, hard_negative: share of positives kept")
     negative_rate: Rate = Field(default=1.0, description="stratified, hard_negative: share of (easy) negatives kept")
     hard_threshold: Fraction = Field(default=0.5, description="hard_negative: negatives scored above it are all kept")
-    size: int | None = Field(default=None, ge=1, description="reservoir: rows kept")
+    size: int | None = Field(default=None, ge=1, le=MOST, description="reservoir: rows kept")
     positive_label: str | None = Field(default=None, description="Default: training.target, else the first label rule")
 
     @model_validator(mode="after")
@@ -156,7 +159,7 @@ class ExportConfig(Spec):
     partition_by: list[Partition] = Field(default_factory=_default_partitions)
     sampling: Sampling = Sampling()
     min_confidence: Fraction = Field(default=0.0, description="Labels less sure than this are left out")
-    min_rows: int = Field(default=1, ge=1, description="The gate refuses an export with fewer rows")
+    min_rows: int = Field(default=1, ge=1, le=MOST, description="The gate refuses an export with fewer rows")
 
 
 class Bootstrap(Spec):
@@ -192,9 +195,9 @@ class TrainingConfig(Spec):
     promotion: Literal["auto", "review"] = Field(
         default="auto", description="review: a person approves what passed the gate"
     )
-    min_rows: int = Field(default=1000, ge=10, description="Labelled rows that a retrain needs")
+    min_rows: int = Field(default=1000, ge=10, le=MOST, description="Labelled rows that a retrain needs")
     bootstrap: Bootstrap | None = None
-    random_state: int = Field(default=0, description="Seed of everything random in training")
+    random_state: int = Field(default=0, ge=0, le=2**32 - 1, description="Seed of everything random in training")
 
     @model_validator(mode="before")
     @classmethod

@@ -63,6 +63,8 @@ SECTIONS = (
     Section("Schedules", "`schedules`", pipeline.Schedules),
     Section("Source: files", "`spec` of `kind: Source`", documents.FilesSourceSpec),
     Section("Source: sql", "`spec` of `kind: Source`", documents.SqlSourceSpec),
+    Section("Source: kafka", "`spec` of `kind: Source`", documents.KafkaSourceSpec),
+    Section("Kafka security", "`security` of a Kafka source", documents.KafkaSecurity),
     Section("Sink: table", "`spec` of `kind: Sink`", documents.TableSinkSpec),
     Section("Sink: webhook", "`spec` of `kind: Sink`", documents.WebhookSinkSpec),
     Section("Sink: log", "`spec` of `kind: Sink`", documents.LogSinkSpec),

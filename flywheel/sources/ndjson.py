@@ -42,14 +42,15 @@ class NdjsonFormat:
         text = rows.text()
         found = extract_json(text, [path.segments for path in paths])
         values = pl.DataFrame([column.alias(path) for column, path in zip(found.columns, paths, strict=True)])
-        return read_records(values, piece.part, piece.start, rows.mended(text), _errors(text, found.kinds))
+        return read_records(values, piece.part, piece.start, rows.mended(text), json_errors(text, found.kinds))
 
 
 def _begin(file: PartFile, position: int) -> int:
     return len(BOM) if position == 0 and file.read(0, min(len(BOM), file.size)) == BOM else position
 
 
-def _errors(text: pl.Series, kinds: pl.Series) -> pl.Series:
+def json_errors(text: pl.Series, kinds: pl.Series) -> pl.Series:
+    """Say of each text that is not a JSON object why it can't be read; null of the others."""
     error = (
         pl.when(pl.col("text").is_null())
         .then(pl.lit("is not valid UTF-8"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flywheel.lake.storage import StorageMap
-from flywheel.manifest.documents import FilesSourceSpec, SourceSpec
+from flywheel.manifest.documents import FilesSourceSpec, KafkaSourceSpec, SourceSpec
 from flywheel.sources.base import Source
 
 
@@ -13,6 +13,10 @@ def open_source(spec: SourceSpec, storage: StorageMap) -> Source:
         from flywheel.sources.files import FilesSource
 
         return FilesSource(spec, storage)
+    if isinstance(spec, KafkaSourceSpec):
+        from flywheel.sources.kafka import KafkaSource
+
+        return KafkaSource(spec)
     from flywheel.sources.sql import SqlSource
 
     return SqlSource(spec)

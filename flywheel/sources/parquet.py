@@ -45,7 +45,7 @@ def _opened(file: PartFile) -> Iterator[pq.ParquetFile]:
     try:
         with file.open() as stream, pq.ParquetFile(stream) as parquet:
             yield parquet
-    except (pa.ArrowException, pl.exceptions.PolarsError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, KeyError, ValueError) as error:
         raise UnreadableFileError(_first_line(error)) from error
     except OSError as error:
         # Arrow reports damaged pages as an OSError without an errno; a real one is worth a retry, not a quarantine.
@@ -61,8 +61,27 @@ def _read_rows(parquet: pq.ParquetFile, start: int, stop: int, paths: Sequence[J
     if not groups or not leaves:
         return pl.DataFrame(height=stop - start)
     table = parquet.read_row_groups(groups, columns=leaves, use_threads=True)
-    frame = pl.DataFrame(table.slice(start - int(bounds[groups[0]]), stop - start))
-    return frame.rechunk()
+    return _to_frame(table.slice(start - int(bounds[groups[0]]), stop - start))
+
+
+def _to_frame(table: pa.Table) -> pl.DataFrame:
+    table.validate(full=True)  # Polars trusts Arrow's text to be UTF-8, and Arrow trusts the file's
+    schema = pa.schema([field.with_type(_in_utc(field.type)) for field in table.schema])
+    try:
+        return pl.DataFrame(table if schema == table.schema else table.cast(schema)).rechunk()
+    except pl.exceptions.PanicException as error:  # a type that Polars has no equal of, e.g. decimals of 256 bits
+        raise UnreadableFileError(_first_line(error)) from error
+
+
+def _in_utc(dtype: pa.DataType) -> pa.DataType:
+    """Return a type whose times are in UTC, which is how they are stored; Polars does not know offsets like +05:30."""
+    if pa.types.is_timestamp(dtype) and dtype.tz is not None:
+        return pa.timestamp(dtype.unit, "UTC")
+    if pa.types.is_struct(dtype):
+        return pa.struct([field.with_type(_in_utc(field.type)) for field in dtype.fields])
+    if pa.types.is_list(dtype):
+        return pa.list_(dtype.value_field.with_type(_in_utc(dtype.value_type)))
+    return dtype
 
 
 def _leaves(schema: pa.Schema, paths: Sequence[JsonPath]) -> list[str]:
@@ -81,5 +100,5 @@ def _leaves(schema: pa.Schema, paths: Sequence[JsonPath]) -> list[str]:
     return list(dict.fromkeys(leaves))
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

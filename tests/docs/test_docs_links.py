@@ -38,7 +38,7 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_yaml_blocks_are_valid_manifests(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SHOP_DATABASE_URL", "ALERT_TOKEN", "S3_KEY", "S3_SECRET"):
+    for name in ("SHOP_DATABASE_URL", "ALERT_TOKEN", "S3_KEY", "S3_SECRET", "KAFKA_PASSWORD"):
         monkeypatch.setenv(name, "sqlite://" if name.endswith("URL") else "secret")
     for block in _YAML.findall(page.read_text(encoding="utf-8")):
         bundle = parse(block, page.name)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from broker import Broker, tansu_broker
+from kafka_place import KafkaPlace
 from source_places import FORMATS, FilesPlace, Place, make_place
 
 
-@pytest.fixture(params=[*FORMATS, "sql"])
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with tansu_broker(tmp_path_factory.mktemp("broker") / "tansu.log") as running:
+        yield running
+
+
+@pytest.fixture(params=[*FORMATS, "sql", "kafka"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "kafka":
+        return KafkaPlace(request.getfixturevalue("broker"))
     return make_place(request.param, tmp_path)
 
 

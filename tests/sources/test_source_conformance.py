@@ -1,4 +1,4 @@
-"""What every source must do, whatever it reads from: files of each format, and SQL."""
+"""What every source must do, whatever it reads from: files of each format, SQL, and Kafka."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
+from broker import Broker
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kafka_place import KafkaPlace
 from source_places import FORMATS, LATER, Place, Reader, make_place, record
 
 from flywheel.manifest.jsonpath import JsonPath
@@ -153,26 +155,38 @@ def test_ten_thousand_rows_are_read_quickly(place: Place) -> None:
     assert time.perf_counter() - started < 2
 
 
+ARRIVALS = st.lists(st.lists(st.integers(0, 59), min_size=1, max_size=8), min_size=1, max_size=4)
+ROWS = st.integers(1, 6)
+LOOKS = st.lists(st.integers(0, 70), max_size=4)
+
+
 @pytest.mark.parametrize("kind", [*FORMATS, "sql"])
 @settings(deadline=None, max_examples=10)
-@given(
-    arrivals=st.lists(st.lists(st.integers(0, 59), min_size=1, max_size=8), min_size=1, max_size=4),
-    max_rows=st.integers(1, 6),
-    looks=st.lists(st.integers(0, 70), max_size=4),
-)
+@given(arrivals=ARRIVALS, max_rows=ROWS, looks=LOOKS)
 def test_whatever_arrives_is_read_exactly_once(
     kind: str, arrivals: list[list[int]], max_rows: int, looks: list[int]
 ) -> None:
-    """Records arrive in several parts, out of order; plans at growing times read each of them once."""
     with TemporaryDirectory() as folder:
-        place = make_place(kind, Path(folder) / "place")
-        reader = Reader(place)
-        got, expected = [], []
-        for turn, minutes in enumerate(arrivals):
-            batch = [record(minute, id=f"{turn}-{i}") for i, minute in enumerate(minutes)]
-            place.add(batch, f"part-{(turn * 7) % 3}")
-            expected += [item["id"] for item in batch]
-            for look in sorted(looks):
-                got += reader.drain(datetime(2013, 1, 1, tzinfo=UTC) + timedelta(minutes=look), max_rows)
-        got += reader.drain(LATER, max_rows)
-        assert sorted(got) == sorted(expected)
+        reads_exactly_once(make_place(kind, Path(folder) / "place"), arrivals, max_rows, looks)
+
+
+@settings(deadline=None, max_examples=4)
+@given(arrivals=ARRIVALS, max_rows=ROWS, looks=LOOKS)
+def test_whatever_arrives_in_a_topic_is_read_exactly_once(
+    broker: Broker, arrivals: list[list[int]], max_rows: int, looks: list[int]
+) -> None:
+    reads_exactly_once(KafkaPlace(broker), arrivals, max_rows, looks)
+
+
+def reads_exactly_once(place: Place, arrivals: list[list[int]], max_rows: int, looks: list[int]) -> None:
+    """Records arrive in several parts, out of order; plans at growing times read each of them once."""
+    reader = Reader(place)
+    got, expected = [], []
+    for turn, minutes in enumerate(arrivals):
+        batch = [record(minute, id=f"{turn}-{i}") for i, minute in enumerate(minutes)]
+        place.add(batch, f"part-{(turn * 7) % 3}")
+        expected += [item["id"] for item in batch]
+        for look in sorted(looks):
+            got += reader.drain(datetime(2013, 1, 1, tzinfo=UTC) + timedelta(minutes=look), max_rows)
+    got += reader.drain(LATER, max_rows)
+    assert sorted(got) == sorted(expected)
