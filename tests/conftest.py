@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 SETTINGS = {
     # Libraries report nothing to anybody.
     "DO_NOT_TRACK": "1",
@@ -17,3 +19,6 @@ SETTINGS = {
 }
 
 os.environ.update(SETTINGS)
+
+# tests/flows/state.py, which several folders use, says what differs; before any of them imports it.
+pytest.register_assert_rewrite("state")

@@ -28,6 +28,7 @@ from flywheel.manifest.loop import ExportConfig
 
 # What Hive, Spark, DuckDB and Polars take for a missing partition value.
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_LONGEST_PARTITION = 200
 
 
 def find_export(storage: StorageMap, folder: str) -> ExportManifest | None:
@@ -104,7 +105,13 @@ def _write_file(storage: StorageMap, folder: str, rows: pl.DataFrame, partition:
 
 
 def _path_text(value: str | None) -> str:
-    return _NULL_PARTITION if value is None else quote(value, safe="")
+    if value is None:
+        return _NULL_PARTITION
+    text = quote(value, safe="")
+    if len(text) <= _LONGEST_PARTITION:
+        return text
+    # File systems take 255 bytes; the whole value is in the export's manifest.
+    return f"{text[:_LONGEST_PARTITION]}~{hashlib.sha256(value.encode()).hexdigest()[:16]}"
 
 
 def _describe(

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from flywheel.lake.span import before
+
 
 @dataclass(frozen=True)
 class JoinCounts:
@@ -36,7 +38,7 @@ def count_outcomes(
     outcome, new, old = pl.col("outcome"), pl.col("new_copies"), pl.col("old_copies")
     seen_first_now = (new > 0) & (old == 0)
     # A join before this one has given up on what had waited for max_delay by its time.
-    given_up_before = (previous_as_of or as_of) - max_delay
+    given_up_before = before(previous_as_of or as_of, max_delay)
     given_up_already = (pl.col("received_at") < given_up_before) & (old > 0)
     first_delivery = (seen_first_now & (outcome != "known")).cast(pl.Int64)
     counted = outcomes.select(

@@ -10,11 +10,12 @@ from flywheel.lake.tables import FEEDBACK, QUARANTINE
 from flywheel.manifest.cel import compile_cel
 from flywheel.manifest.documents import SourceSpec
 from flywheel.manifest.jsonpath import JsonPath
-from flywheel.manifest.loop import FeedbackConfig, LabelRule
+from flywheel.manifest.loop import FeedbackConfig, LabelRule, PayloadField
 from flywheel.manifest.schema import payload_schema
 from flywheel.records.records import Records
 from flywheel.records.text import as_text
 from flywheel.records.times import parse_times
+from flywheel.records.typed import read_typed
 
 FEED = "feedback"
 _VALUE_LENGTH = 80
@@ -82,9 +83,7 @@ def _reasons(records: Records, events: pl.DataFrame, feedback: FeedbackConfig, s
 def _labels(values: pl.DataFrame, event: pl.Series, feedback: FeedbackConfig) -> pl.DataFrame:
     """The label and confidence of each event by the first rule that it matches."""
     schema = payload_schema(feedback)
-    payload = [
-        values[field.path].cast(schema[name], strict=False).alias(name) for name, field in feedback.payload.items()
-    ]
+    payload = [_payload(values, field).alias(name) for name, field in feedback.payload.items()]
     stated = [as_text(values[path]).alias(path) for path in _label_fields(feedback)]
     frame = pl.DataFrame([event, *payload, *stated])
     label = pl.lit(None, pl.String)
@@ -96,6 +95,10 @@ def _labels(values: pl.DataFrame, event: pl.Series, feedback: FeedbackConfig) ->
     found = frame.select(label=label, confidence=confidence)
     # A rule whose label is in the event says nothing about an event that has none.
     return found.with_columns(pl.when(pl.col("label").is_not_null()).then("confidence"))
+
+
+def _payload(values: pl.DataFrame, field: PayloadField) -> pl.Series:
+    return read_typed(values[field.path], "category" if field.type == "string" else field.type).values
 
 
 def _label_fields(feedback: FeedbackConfig) -> list[JsonPath]:

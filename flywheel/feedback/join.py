@@ -14,7 +14,7 @@ import polars as pl
 
 from flywheel.feedback.counts import JoinCounts, count_outcomes
 from flywheel.lake.duck import connect, query
-from flywheel.lake.span import time_span
+from flywheel.lake.span import before, day_after, time_span
 from flywheel.lake.tables import LABELS, PipelineTables
 
 
@@ -49,7 +49,7 @@ def join_feedback(tables: PipelineTables, batch: JoinBatch) -> Joined:
     if times is None:
         return Joined(pl.DataFrame(schema=LABELS), JoinCounts())
     # Twice the delay back, so that a late event is known as late, not taken for an orphan.
-    dates = ((times[0] - 2 * batch.max_delay).date(), (times[1] + timedelta(days=1)).date())
+    dates = (before(times[0], 2 * batch.max_delay).date(), day_after(times[1]))
     known = tables.labels.files(dates=dates)
     outcomes = _classify(tables, batch, pending, dates, known)
     labels = _label_rows(outcomes, batch.number)
@@ -59,7 +59,7 @@ def join_feedback(tables: PipelineTables, batch: JoinBatch) -> Joined:
 
 def _still_waiting(tables: PipelineTables, batch: JoinBatch) -> pl.DataFrame:
     """Earlier events received within the last two ``max_delay``: the older half is there to be given up on once."""
-    since = batch.as_of - 2 * batch.max_delay
+    since = before(batch.as_of, 2 * batch.max_delay)
     rows = tables.feedback.read(tables.feedback.files(dates=(since.date(), batch.as_of.date())))
     return rows.filter(pl.col("received_at") > since, pl.col("batch_id") < batch.number)
 

@@ -60,6 +60,8 @@ def read_tensors(tensors: Sequence[Any], raw: Sequence[bytes]) -> dict[str, Arra
     raw
         Its ``raw_input_contents`` or ``raw_output_contents``: one for each tensor, or none at all.
     """
+    if len({tensor.name for tensor in tensors}) < len(tensors):
+        raise ValueError(f"a tensor is given twice: {', '.join(tensor.name for tensor in tensors)}")
     if not raw:
         return {tensor.name: _from_typed(tensor) for tensor in tensors}
     if len(raw) != len(tensors):
@@ -70,11 +72,21 @@ def read_tensors(tensors: Sequence[Any], raw: Sequence[bytes]) -> dict[str, Arra
 
 def _from_typed(tensor: Any) -> Array:
     given = [values for _, values in tensor.contents.ListFields()]
-    dtype = _dtype_of(tensor.datatype)
-    array = np.array(given[0] if given else [], dtype=dtype)
+    array = _as_array(given[0] if given else [], tensor)
     if array.size != math.prod(tensor.shape):
         raise ValueError(f"{array.size} values are not a tensor {tensor.name!r} of shape {list(tensor.shape)}")
     return array.reshape(tensor.shape)
+
+
+def _as_array(values: Sequence[Any], tensor: Any) -> Array:
+    dtype = _dtype_of(tensor.datatype)
+    if tensor.contents.bytes_contents:
+        raise ValueError(f"tensor {tensor.name!r} holds bytes, not values of type {tensor.datatype}")
+    try:
+        with np.errstate(over="ignore"):  # a float too large becomes infinite, which is judged later like any other
+            return np.array(values, dtype=dtype)
+    except OverflowError as error:
+        raise ValueError(f"tensor {tensor.name!r} holds values that are no {tensor.datatype}: {error}") from None
 
 
 def _dtype_of(datatype: str) -> np.dtype[Any]:

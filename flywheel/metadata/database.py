@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, make_url
+from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.orm import Session
 
 from flywheel.errors import FlywheelError
+
+_MIGRATION_LOCK = 7203914  # any number that other users of the same PostgreSQL are unlikely to lock
 
 
 class Database:
@@ -33,7 +35,7 @@ class Database:
     @cached_property
     def engine(self) -> Engine:
         if self.url.get_backend_name() != "sqlite":
-            return create_engine(self.url, pool_pre_ping=True)
+            return _shared_engine(self.url)
         if self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(self.url, connect_args={"timeout": 60})
@@ -51,13 +53,15 @@ class Database:
             yield session
 
     def create(self) -> None:
-        """Bring the tables to the newest migration; a second call changes nothing."""
+        """Bring the tables to the newest migration; a second call changes nothing, several at once wait in line."""
         from alembic import command
         from alembic.config import Config
 
         config = Config()
         config.set_main_option("script_location", str(resources.files("sql") / "migrations"))
         with self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # a SQLite transaction holds the write lock anyway
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -67,6 +71,13 @@ class Database:
             raise FlywheelError(
                 f"no Flywheel tables in {self.url.render_as_string(hide_password=True)}", next_step="flywheel init"
             )
+
+
+@cache
+def _shared_engine(url: URL) -> Engine:
+    # One pool a process: each step of a run opens the database anew, and a pool of each one's own would keep its
+    # connections until the garbage collector comes by, which a server that allows a hundred of them notices.
+    return create_engine(url, pool_pre_ping=True)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from flywheel.errors import not_found
 from flywheel.manifest.load import resolve_pipeline
@@ -37,6 +38,9 @@ class Revisions:
         """Store a new revision unless the newest one says the same; return whether it did."""
         text = manifest + (_TRAINING_SEPARATOR + training if training else "")
         digest = hashlib.sha256(text.encode()).hexdigest()
+        return _again_after_others(lambda: self._apply(name, text, digest))
+
+    def _apply(self, name: str, text: str, digest: str) -> bool:
         with self._database.session() as session:
             newest = self._newest(session, name)
             if newest and newest.digest == digest and not newest.deleted:
@@ -86,6 +90,9 @@ class Revisions:
 
     def save_connection(self, kind: str, name: str, spec: Mapping[str, Any]) -> bool:
         """Remember a document beside the pipelines, without its secrets; return whether anything changed."""
+        return _again_after_others(lambda: self._save_connection(kind, name, spec))
+
+    def _save_connection(self, kind: str, name: str, spec: Mapping[str, Any]) -> bool:
         with self._database.session() as session:
             row = session.get(Connection, (kind, name))
             if row is not None and row.spec == dict(spec):
@@ -116,6 +123,20 @@ class Revisions:
             .order_by(PipelineRevision.revision.desc())
             .limit(1)
         )
+
+
+# More processes than will ever apply the same manifest at the same moment.
+_OTHERS = 20
+
+
+def _again_after_others(store: Callable[[], bool]) -> bool:
+    """Store; and look again when another process has stored the same row first."""
+    for _ in range(_OTHERS):
+        try:
+            return store()
+        except IntegrityError:
+            continue
+    return store()
 
 
 def _parse(row: PipelineRevision) -> Revision:

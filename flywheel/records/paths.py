@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from flywheel.manifest.jsonpath import JsonPath
+from flywheel.records.calendar import impossible
 from flywheel.records.json_values import Segments, extract_json
+from flywheel.records.text import as_text
 from flywheel.records.times import parse_times
 
 
@@ -60,5 +62,5 @@ def _plain(column: pl.Series) -> pl.Series:
     if column.dtype in (pl.Categorical, pl.Enum):
         return column.cast(pl.String)
     if isinstance(column.dtype, pl.Datetime):
-        return parse_times(column)
+        return as_text(column) if impossible(column).any() else parse_times(column)
     return column

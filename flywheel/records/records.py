@@ -81,11 +81,12 @@ def concat_records(chunks: Sequence[Records], paths: Sequence[str]) -> Records:
     """Put batches one after another; a column that is of different types in them becomes text."""
     chunks = chunks or [unreadable_records("", 0, 0, "", paths)]
     columns = [_concat_column([chunk.values[path] for chunk in chunks]).alias(path) for path in dict.fromkeys(paths)]
+    # In one piece each: Polars 2.1 panics on when/then over columns whose first pieces are filtered empty.
     return Records(
-        values=pl.DataFrame(columns),
-        parts=pl.concat([chunk.parts for chunk in chunks]),
-        rows=pl.concat([chunk.rows for chunk in chunks]),
-        errors=pl.concat([chunk.errors for chunk in chunks]),
+        values=pl.DataFrame(columns).rechunk(),
+        parts=pl.concat([chunk.parts for chunk in chunks], rechunk=True),
+        rows=pl.concat([chunk.rows for chunk in chunks], rechunk=True),
+        errors=pl.concat([chunk.errors for chunk in chunks], rechunk=True),
         raw=tuple(series for chunk in chunks for series in chunk.raw),
     )
 

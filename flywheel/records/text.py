@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from flywheel.records.calendar import counted, holds_impossible, impossible, only_possible, times_as_counts
+
 ISO_TIME = "%Y-%m-%dT%H:%M:%S%.6fZ"
 _PLAIN = (pl.String, pl.Categorical, pl.Enum)
 
@@ -11,10 +13,15 @@ _PLAIN = (pl.String, pl.Categorical, pl.Enum)
 def as_text(column: pl.Series) -> pl.Series:
     """Return the values as text: numbers as digits, times as ISO 8601, nested values as JSON, bytes as hex.
 
+    A time outside the years 1 to 9999 is written as a count.
+
     >>> as_text(pl.Series([True, None])).to_list(), as_text(pl.Series([{"a": [1, 2]}])).to_list()
     (['true', None], ['{"a":[1,2]}'])
     """
     dtype = column.dtype
+    strange = impossible(column)
+    if strange.any():
+        return counted(column).zip_with(strange, as_text(only_possible(column)))
     if dtype in _PLAIN or dtype.is_numeric() or dtype in (pl.Boolean, pl.Null, pl.Date, pl.Time):
         return column.cast(pl.String)
     if isinstance(dtype, pl.Datetime):
@@ -36,6 +43,8 @@ def json_text(records: pl.Series) -> pl.Series:
 
 def _encodable(column: pl.Series) -> pl.Series:
     """Replace what Polars can't write as JSON: bytes become hex, and nested bytes are left out."""
+    if holds_impossible(column):
+        column = column.cast(times_as_counts(column.dtype))
     dtype = column.dtype
     if dtype == pl.Binary:
         return column.bin.encode("hex")

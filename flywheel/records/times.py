@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import polars as pl
 
+from flywheel.records.calendar import only_possible
+
 TIME = pl.Datetime("us", "UTC")
-_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
-_LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
 # RFC 3339 first: it is the commonest, and the fastest to parse.
 _FORMATS = (
@@ -35,9 +33,7 @@ def parse_times(column: pl.Series) -> pl.Series:
     >>> parse_times(pl.Series(["2013-01-01T05:00:00-05:00", "1357034400000", "soon"])).dt.to_string("iso").to_list()
     ['2013-01-01 10:00:00.000000+00:00', '2013-01-01 10:00:00.000000+00:00', None]
     """
-    times = _parse(column).cast(TIME)
-    sane = times.is_between(_EARLIEST, _LATEST).fill_null(False)
-    return times.set(~sane, None) if not sane.all() else times
+    return only_possible(_parse(only_possible(column)).cast(TIME))
 
 
 def _parse(column: pl.Series) -> pl.Series:
@@ -56,7 +52,7 @@ def _parse(column: pl.Series) -> pl.Series:
 
 def _from_text(column: pl.Series) -> pl.Series:
     """Try one format after another, each only on what is left."""
-    text = column.str.strip_chars()
+    text = _only_ascii(column.str.strip_chars())
     times = pl.Series(column.name, [None], dtype=TIME).new_from_index(0, len(column))
     for form in (*_FORMATS, None):
         left = (times.is_null() & text.is_not_null()).arg_true()
@@ -66,6 +62,12 @@ def _from_text(column: pl.Series) -> pl.Series:
         found = _from_numbers(tried.cast(pl.Float64, strict=False)) if form is None else _strptime(tried, form)
         times = times.scatter(left, found)
     return times
+
+
+def _only_ascii(text: pl.Series) -> pl.Series:
+    """No time has other characters, and the parser panics in the middle of one."""
+    others = text.str.len_bytes() != text.str.len_chars()
+    return text.set(others, None) if others.any() else text
 
 
 def _strptime(text: pl.Series, form: str) -> pl.Series:

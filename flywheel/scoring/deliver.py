@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from flywheel.context import PipelineContext
 from flywheel.manifest.pipeline import SinkRef
@@ -79,7 +80,9 @@ def _has(context: PipelineContext, sink: str, number: int) -> bool:
 
 
 def _mark(context: PipelineContext, sink: str, number: int, rows: int) -> None:
-    with context.database.session() as session:
-        session.merge(
-            Delivery(pipeline=context.name, number=number, sink=sink, rows=rows, delivered_at=datetime.now(UTC))
-        )
+    row = Delivery(pipeline=context.name, number=number, sink=sink, rows=rows, delivered_at=datetime.now(UTC))
+    try:
+        with context.database.session() as session:
+            session.add(row)
+    except IntegrityError:  # another run, at the same time, delivered it too
+        return

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from flywheel.lake.span import before
 from flywheel.manifest.loop import TrainingConfig
 
 # Fewer rows than this say nothing about which model is better.
@@ -40,7 +41,7 @@ def split_by_time(rows: pl.DataFrame, holdout: timedelta) -> Split:
     newest = rows["event_time"].max()
     if not isinstance(newest, datetime):
         return Split(rows, rows)
-    is_new = pl.col("event_time") > newest - holdout
+    is_new = pl.col("event_time") > before(newest, holdout)
     return Split(rows.filter(~is_new), rows.filter(is_new))
 
 

@@ -21,9 +21,8 @@ from flows.retrain import retrain
 from flywheel.serving.server import ModelServer
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("state")
 
-from parcels import NAME, START, Parcels  # noqa: E402  # beside this file, and importable from here on
+from parcels import NAME, START, Parcels  # beside this file, and importable from here on
 
 
 @pytest.fixture(scope="session")

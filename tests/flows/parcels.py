@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,8 @@ from blocks import FlywheelModelServer, FlywheelWorkspace
 from blocks.workspace import DEFAULT_NAME
 from deployments.apply import apply
 from flywheel.context import Connections, PipelineContext, open_pipeline
-from flywheel.manifest.documents import ModelServerSpec
+from flywheel.lake.delta import open_table
+from flywheel.manifest.documents import ModelServerSpec, StorageSpec
 from flywheel.manifest.load import Bundle, parse
 from flywheel.metadata.queries.reviews import Decision, decide_review
 from flywheel.metadata.revisions import Revisions
@@ -193,7 +194,12 @@ class Parcels:
     @property
     def context(self) -> PipelineContext:
         """The pipeline's newest revision, without a Prefect server's help; a new one each time."""
-        return open_pipeline(self.workspace, NAME, connections(self.address))
+        return open_pipeline(self.workspace, NAME, replace(connections(self.address), storages=self.storages))
+
+    @property
+    def storages(self) -> tuple[StorageSpec, ...]:
+        """Where the archive and the exports are, if not in the folder."""
+        return ()
 
     def make(self) -> None:
         """Write the history that the first champion learns from, and the folders that are read."""
@@ -250,8 +256,10 @@ class Parcels:
 
     def archive(self) -> pl.DataFrame:
         """Return what the Delta sink has got."""
-        folder = self.root / "archive"
-        return in_order(pl.read_delta(str(folder))) if folder.exists() else pl.DataFrame()
+        place = self.context.storage.resolve("archive")
+        if open_table(place) is None:
+            return pl.DataFrame()
+        return in_order(pl.read_delta(place.uri, storage_options=place.options or None))
 
     def versions(self) -> list[RegisteredModel]:
         return self.context.registry.versions(MODEL)

@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 from zipfile import ZipFile
 
@@ -53,9 +53,9 @@ _INCIDENTAL = {
     "decided_at",
     "id",
 }
-# Folders of plain files, under the workspace's root; a file that a killed process left under a temporary name is not
-# one of them. Model files are not either: what one holds is compared with its version.
-_FOLDERS = (".flywheel/lake/parcels/staging", ".flywheel/lake/baselines", "exports")
+# Folders of plain files in the lake; beside them there are the exports. A file that a killed process left under a
+# temporary name is not one of them. Model files are not either: what one holds is compared with its version.
+_FOLDERS = ("parcels/staging", "baselines")
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,13 @@ def metadata_of(parcels: Parcels) -> dict[str, list[dict[str, Any]]]:
 
 def files_of(parcels: Parcels) -> dict[str, str]:
     """The SHA-256 of every plain file of the pipeline."""
-    files = (file for folder in _FOLDERS for file in (parcels.root / folder).rglob("*"))
+    storage, lake = parcels.context.storage, parcels.workspace.lake
+    folders = {"exports": "exports", **{folder: f"{lake}/{folder}" for folder in _FOLDERS}}
     return {
-        str(file.relative_to(parcels.root)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(files)
-        if file.is_file() and "#" not in file.name
+        f"{name}/{file.path}": hashlib.sha256(storage.read_bytes(f"{uri}/{file.path}")).hexdigest()
+        for name, uri in folders.items()
+        for file in storage.list_files(uri)
+        if "#" not in file.path
     }
 
 
@@ -117,14 +119,14 @@ def assert_same(found: State, expected: State) -> None:
 def _portable(row: Base, name: str, parcels: Parcels) -> Any:
     value = getattr(row, name)
     if isinstance(row, ModelVersion) and name in ("uri", "sha256"):
-        return _content(parcels.root / ".flywheel" / "lake" / "models" / row.uri)
+        return _content(parcels.workspace.storage().read_bytes(f"{parcels.workspace.lake}/models/{row.uri}"))
     return value.replace(str(parcels.root), "") if isinstance(value, str) else value
 
 
 @cache
-def _content(model: Path) -> list[str]:
+def _content(model: bytes) -> list[str]:
     """What a skops file says: without the times of its parts, and the addresses of objects that they are named by."""
-    with ZipFile(model) as parts:
+    with ZipFile(BytesIO(model)) as parts:
         numbers: dict[str, str] = {}
         schema = re.sub(
             r"\b\d{12,}\b",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from flywheel.metadata.database import Database
@@ -101,7 +101,9 @@ def feedback_stats(database: Database, pipeline: str) -> FeedbackStats:
 def training_stats(database: Database, pipeline: str) -> TrainingStats:
     """Count the pipeline's exports, retrains and model versions."""
     newest = select(Export).where(Export.pipeline == pipeline).order_by(Export.as_of.desc(), Export.id.desc()).limit(1)
-    exports = select(func.count(), func.coalesce(func.sum(Export.rows), 0)).where(Export.pipeline == pipeline)
+    # PostgreSQL's sum of bigint is a numeric, which would come as a Decimal.
+    total = cast(func.coalesce(func.sum(Export.rows), 0), BigInteger)
+    exports = select(func.count(), total).where(Export.pipeline == pipeline)
     outcome = func.coalesce(Retraining.outcome, Retraining.status)
     with database.session() as session:
         count, rows = session.execute(exports).one()
