@@ -1,0 +1,67 @@
+"""Runs on PostgreSQL and S3 that are killed, or that are two at once: what an undisturbed run leaves, nothing twice."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from crashing import Killed, Writes, watching
+from hosted import Hosted
+from parcels import end_of
+from plain import run, without_prefect
+from sqlalchemy import select
+from state import assert_same, state_of
+from undisturbed import Undisturbed
+
+from flows.infer import infer
+from flywheel.metadata.revisions import Revisions
+from flywheel.metadata.schema import PipelineRevision
+
+KILLS = 6
+
+
+def test_infer_killed_at_random_writes(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    for number in sorted(random.Random(3).sample(range(1, len(undisturbed.writes) + 1), KILLS)):
+        copy = undisturbed.before.copy(tmp_path / str(number))
+        with watching(Writes(number)) as writes, pytest.raises(Killed):
+            run(infer, copy, end_of(1))
+        assert writes.seen == undisturbed.writes[:number], "a run's writes come in the same order each time"
+        run(infer, copy, end_of(1))
+        assert_same(state_of(copy), undisturbed.after)
+
+
+@pytest.mark.parametrize("_attempt", range(3))
+def test_two_infer_runs_at_once(undisturbed: Undisturbed, tmp_path: Path, _attempt: int) -> None:
+    copy = undisturbed.before.copy(tmp_path / "w")
+    together = Barrier(2)
+
+    def start() -> int:
+        together.wait()
+        return int(infer.fn("parcels", as_of=end_of(1)).batches)
+
+    with without_prefect(copy), ThreadPoolExecutor(2) as pool:
+        first, second = pool.submit(start), pool.submit(start)
+        batches = [first.result(), second.result()]
+    assert max(batches) <= 2 <= sum(batches)
+    assert_same(state_of(copy), undisturbed.after)
+
+
+def test_four_that_apply_at_once(hosted: Hosted, tmp_path: Path) -> None:
+    """They see the same newest revision; on PostgreSQL nothing but the primary key tells them of each other."""
+    copy = hosted.copy(tmp_path / "w")
+    together = Barrier(4)
+
+    def store(number: int) -> int:
+        together.wait()
+        revisions = Revisions(copy.workspace.database())
+        stored = [revisions.apply("another", f"manifest {number} {change}", None) for change in range(5)]
+        return sum([*stored, revisions.save_connection("Sink", "archive", {"uri": f"{number}"})])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(store, range(4))) == [6] * 4
+    with copy.workspace.database().session() as session:
+        revisions = session.scalars(select(PipelineRevision.revision).filter_by(pipeline="another"))
+        assert sorted(revisions) == list(range(1, 21))
