@@ -35,7 +35,7 @@ def reference_answers(pipeline: Pipeline, candidate: Candidate, card: ModelCard,
         Features of all records that the pipeline has seen, with ``event_time`` and ``sample_key``.
     """
     first = candidate.evaluated
-    seen, unseen = _sample(known.filter(_learned_from(first))), _sample(known.filter(~_learned_from(first)))
+    seen, unseen = _sample(known.filter(learned_from(first))), _sample(known.filter(~learned_from(first)))
 
     def answered(model: FittedModel, rows: pl.DataFrame) -> pl.DataFrame:
         fields = answers_for(pipeline, card).fields(score(model.estimator, card, encode(rows, model.encoding)))
@@ -45,7 +45,7 @@ def reference_answers(pipeline: Pipeline, candidate: Candidate, card: ModelCard,
         out_of_sample = answered(first, unseen)
         if candidate.model is first or _differ(pipeline, answered(first, seen), out_of_sample):
             return out_of_sample
-    return answered(candidate.model, _sample(known.filter(_learned_from(candidate.model))))
+    return answered(candidate.model, _sample(known.filter(learned_from(candidate.model))))
 
 
 def _differ(pipeline: Pipeline, seen: pl.DataFrame, unseen: pl.DataFrame) -> bool:
@@ -57,8 +57,8 @@ def _differ(pipeline: Pipeline, seen: pl.DataFrame, unseen: pl.DataFrame) -> boo
     return any(value is not None and value > _KNOWN_BY_HEART for value in values)
 
 
-def _learned_from(model: FittedModel) -> pl.Expr:
-    """Whether a row is of the time that a model learned from; all are where it does not know."""
+def learned_from(model: FittedModel) -> pl.Expr:
+    """Return whether a row is of the time that a model learned from; all are where it does not know."""
     if model.trained_from is None or model.trained_to is None:
         return pl.lit(True)
     return pl.col("event_time").is_between(model.trained_from, model.trained_to)

@@ -13,7 +13,7 @@ from flywheel.drift.measured import measured_features
 from flywheel.manifest.schema import record_schema
 from flywheel.monitoring.reference import baseline_uri
 from flywheel.registry.card import ModelCard
-from flywheel.retraining.answers import reference_answers
+from flywheel.retraining.answers import learned_from, reference_answers
 from flywheel.retraining.rows import bootstrap_rows
 from flywheel.training.train import Candidate
 
@@ -36,7 +36,7 @@ def make_baseline(context: PipelineContext, candidate: Candidate, card: ModelCar
     sampled; the answers' is ``reference_answers``.
     """
     known = known_rows(context, as_of)
-    rows = known.filter(_within(card.trained_from, card.trained_to)).sort("sample_key").head(_MAX_ROWS)
+    rows = known.filter(learned_from(candidate.model)).sort("sample_key").head(_MAX_ROWS)
     scored = reference_answers(context.pipeline, candidate, card, known)
     baseline = fit_baseline(rows, measured_features(context.pipeline), card.baseline_id, scored=scored, as_of=as_of)
     uri = baseline_uri(context, context.pipeline.inference.model_id, card.baseline_id)
@@ -50,7 +50,3 @@ def known_rows(context: PipelineContext, as_of: datetime) -> pl.DataFrame:
     table = context.tables.predictions
     logged = table.read(table.files(), [*names, "predicted_at"]).filter(pl.col("predicted_at") <= as_of)
     return pl.concat([bootstrap_rows(context, as_of).select(names), logged.select(names)], how="vertical_relaxed")
-
-
-def _within(first: datetime | None, last: datetime | None) -> pl.Expr:
-    return pl.lit(True) if first is None or last is None else pl.col("event_time").is_between(first, last)
