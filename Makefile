@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help demo up test test-slow lint lock clean
+.PHONY: help demo up test test-slow chaos lint lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ test: $(READY) lint ## Lint, types, import rules, doctests and tests
 
 test-slow: $(READY) ## The tests that take minutes or build an environment of their own
 	$(BIN)/python -m pytest -q -m slow
+
+chaos: $(READY) ## Faults by the hundred on real servers; the table goes to docs/reliability.md
+	$(BIN)/python -m pytest -q -m chaos tests/chaos --write-table
 
 lint: $(READY)
 	$(BIN)/ruff check .

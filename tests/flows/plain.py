@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from parcels import Parcels
+from parcels import START, Parcels
 from prefect import Task
 
 import flows.check_drift
@@ -20,6 +20,8 @@ import flows.retrain
 import tasks.drift
 import tasks.retrain
 import tasks.score
+
+Pipeline = TypeVar("Pipeline", bound=Parcels)
 
 _MODULES: tuple[ModuleType, ...] = (flows.infer, flows.join_feedback, flows.check_drift, flows.retrain)
 _ONLY_SHOWN = ("publish_summary", "publish_drift", "publish_retrain")
@@ -55,3 +57,12 @@ def run(flow: Any, parcels: Parcels, as_of: datetime, **parameters: Any) -> Any:
     """Run a flow's body once."""
     with without_prefect(parcels):
         return flow.fn("parcels", as_of=as_of, **parameters)
+
+
+def trained(made: Pipeline) -> Pipeline:
+    """Make the pipeline, and give it a champion that has learned from the history."""
+    made.make()
+    made.workspace.database().create()
+    made.revise()
+    assert run(flows.retrain.retrain, made, START).outcome == "promoted"
+    return made

@@ -10,24 +10,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "flows"))
 
-from parcels import START, Parcels, end_of, known_after
-from plain import run
+from parcels import Parcels, end_of, known_after
+from plain import run, trained
 
 from flows.infer import infer
 from flows.join_feedback import join_feedback
-from flows.retrain import retrain
 from flywheel.serving.server import ModelServer
 
 
 @pytest.fixture(scope="session")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Parcels:
     """A pipeline with a champion that has learned from the history."""
-    made = Parcels(tmp_path_factory.mktemp("first") / "w")
-    made.make()
-    made.workspace.database().create()
-    made.revise()
-    assert run(retrain, made, START).outcome == "promoted"
-    return made
+    return trained(Parcels(tmp_path_factory.mktemp("first") / "w"))
 
 
 @pytest.fixture(scope="session")
