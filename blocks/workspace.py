@@ -27,6 +27,8 @@ class FlywheelWorkspace(Block):
     s3_access_key_id: str | None = None
     s3_secret_access_key: SecretStr | None = None
     s3_region: str | None = None
+    s3_timeout_seconds: float = Field(default=30, gt=0, description="How long a request to the lake's bucket may take")
+    s3_block: str | None = Field(default=None, description="A block of prefect-aws: endpoint, keys, region")
 
     @classmethod
     def of(cls, workspace: Workspace) -> Self:

@@ -48,6 +48,30 @@ class ManifestError(FlywheelError):
         self.problems = tuple(problems)
 
 
+class TransientError(FlywheelError):
+    """Something that may have passed by the time the same is done again."""
+
+
+class DatabaseError(FlywheelError):
+    """The metadata database refused what was asked of it."""
+
+
+class DatabaseDownError(DatabaseError, TransientError):
+    """The metadata database can't be reached, or the connection ended in the middle."""
+
+
+class StorageError(FlywheelError):
+    """A folder or a bucket refused what was asked of it."""
+
+
+class StorageDownError(StorageError, TransientError):
+    """A bucket can't be reached, is silent or overloaded, or the connection ended in the middle."""
+
+
+class DiskFullError(FlywheelError):
+    """There is no room left for what had to be written."""
+
+
 class NotFoundError(FlywheelError):
     """A name that nothing answers to."""
 
@@ -56,8 +80,12 @@ class ModelMismatchError(FlywheelError):
     """The model expects other features than the manifest gives it."""
 
 
-class InferenceError(FlywheelError):
+class InferenceError(TransientError):
     """The model server did not answer, or answered something unusable."""
+
+
+class AccessError(FlywheelError):
+    """A server does not let us in, or is not proven to be the one we mean; no retry helps."""
 
 
 class ExportGateError(FlywheelError):

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from flywheel.lake.storage import StorageMap
 from flywheel.manifest.documents import StorageSpec
+from flywheel.manifest.fields import AwsBlock, Url
 from flywheel.metadata.database import Database
 
 CONFIG_FILE = "flywheel.toml"
@@ -17,15 +18,19 @@ CONFIG_FILE = "flywheel.toml"
 class Workspace(BaseSettings):
     """A workspace, from ``FLYWHEEL_*`` variables, then ``flywheel.toml`` in the working directory, then defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="FLYWHEEL_", toml_file=CONFIG_FILE, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FLYWHEEL_", toml_file=CONFIG_FILE, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     home: Path = Field(default=Path(".flywheel"), description="Folder of what is kept locally")
     lake_uri: str | None = Field(default=None, description="Delta tables, models, baselines: a folder or s3://")
     database_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the metadata")
-    s3_endpoint_url: str | None = None
+    s3_endpoint_url: Url | None = None
     s3_access_key_id: str | None = None
     s3_secret_access_key: SecretStr | None = None
     s3_region: str | None = None
+    s3_timeout_seconds: float = Field(default=30, gt=0, description="How long a request to the lake's bucket may take")
+    s3_block: AwsBlock | None = Field(default=None, description="A block of prefect-aws: endpoint, keys, region")
 
     @property
     def lake(self) -> str:
@@ -51,6 +56,8 @@ class Workspace(BaseSettings):
             access_key_id=self.s3_access_key_id,
             secret_access_key=self.s3_secret_access_key,
             region=self.s3_region,
+            timeout_seconds=self.s3_timeout_seconds,
+            block=self.s3_block,
         )
         return StorageMap((lake, *others), self.base)
 

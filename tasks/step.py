@@ -10,7 +10,7 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from flywheel.errors import FlywheelError, InferenceError
+from flywheel.errors import FlywheelError, TransientError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,4 +34,4 @@ def step(
 
 def _may_pass(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
     """Retry what may have passed by then; most of our own errors wait for a person."""
-    return isinstance(state.data, InferenceError) or not isinstance(state.data, FlywheelError)
+    return isinstance(state.data, TransientError) or not isinstance(state.data, FlywheelError)

@@ -15,6 +15,7 @@ from flywheel.feedback.join import JoinBatch, Joined, join_feedback
 from flywheel.manifest.documents import SourceSpec
 from flywheel.manifest.loop import FeedbackConfig
 from flywheel.metadata.ledger import JoinPlan, LedgerEntry
+from flywheel.records.horizon import Horizon
 from flywheel.sources.base import Progress, Source
 
 MAX_EVENTS = 1_000_000
@@ -38,7 +39,7 @@ def plan_join(context: PipelineContext, source: Source, as_of: datetime) -> Ledg
         slices = source.plan(progress, as_of, MAX_EVENTS)
         if not slices and not _waiting_can_match(previous, logged):
             return None
-        return JoinPlan(slices=slices, last_logged=logged, previous_as_of=previous.as_of if previous else None)
+        return JoinPlan(slices=slices, last_logged=logged, previous_as_of=_latest_time(previous))
 
     return context.feedback.next_batch(make_plan, revision=context.revision, as_of=as_of)
 
@@ -46,7 +47,9 @@ def plan_join(context: PipelineContext, source: Source, as_of: datetime) -> Ledg
 def ingest_events(context: PipelineContext, entry: LedgerEntry[JoinPlan], source: Source, spec: SourceSpec) -> Events:
     """Read a batch's events and append them to the feedback table, those that can't be used to the quarantine."""
     feedback = feedback_config(context)
-    events = label_events(source.read(entry.plan.slices, event_paths(feedback, spec)), feedback, spec, entry.number)
+    records = source.read(entry.plan.slices, event_paths(feedback, spec))
+    horizon = Horizon(entry.as_of, context.pipeline.spec.batch.max_ahead)
+    events = label_events(records, feedback, spec, entry.number, horizon)
     day = pl.col("event_time").dt.date().fill_null(entry.as_of.date())
     app = _app(context)
     context.tables.quarantine.append_once(events.quarantined.with_columns(date=day), app, entry.number)
@@ -91,6 +94,14 @@ def _last_logged(context: PipelineContext) -> int:
     if newest is None:
         return 0
     return newest.number if newest.committed else newest.number - 1
+
+
+def _latest_time(previous: LedgerEntry[JoinPlan] | None) -> datetime | None:
+    """The latest logical time of all joins so far, which is not that of the last one after a clock was set back."""
+    if previous is None:
+        return None
+    before = previous.plan.previous_as_of
+    return max(previous.as_of, before) if before else previous.as_of
 
 
 def _waiting_can_match(previous: LedgerEntry[JoinPlan] | None, logged: int) -> bool:

@@ -12,6 +12,7 @@ from flywheel.manifest.documents import SourceSpec
 from flywheel.manifest.jsonpath import JsonPath
 from flywheel.manifest.loop import FeedbackConfig, LabelRule, PayloadField
 from flywheel.manifest.schema import payload_schema
+from flywheel.records.horizon import Horizon
 from flywheel.records.records import Records
 from flywheel.records.text import as_text
 from flywheel.records.times import parse_times
@@ -39,11 +40,13 @@ def event_paths(feedback: FeedbackConfig, spec: SourceSpec) -> list[JsonPath]:
     return list(dict.fromkeys(paths))
 
 
-def label_events(records: Records, feedback: FeedbackConfig, spec: SourceSpec, number: int) -> Events:
+def label_events(
+    records: Records, feedback: FeedbackConfig, spec: SourceSpec, number: int, horizon: Horizon | None = None
+) -> Events:
     """Turn the events of batch ``number`` into rows of the feedback table.
 
     The first rule that an event matches gives its label and confidence; an event that matches none has no label. An
-    event without an id, a name or a time is quarantined.
+    event without an id, a name or a time, or with a time beyond ``horizon``, is quarantined.
     """
     values = records.values
     event_time = parse_times(values[spec.event_time])
@@ -56,7 +59,7 @@ def label_events(records: Records, feedback: FeedbackConfig, spec: SourceSpec, n
             "received_at": received_at.fill_null(event_time),
         }
     ).with_columns(batch_id=pl.lit(number, pl.Int64), date=pl.col("received_at").dt.date())
-    reasons = _reasons(records, events, feedback, spec)
+    reasons = _reasons(records, events, feedback, spec, horizon)
     labelled = events.hstack(_labels(values, events["event"], feedback))
     return Events(
         rows=labelled.filter(reasons.is_null()).select(FEEDBACK.names()).cast(dict(FEEDBACK)),  # type: ignore[arg-type]
@@ -64,20 +67,30 @@ def label_events(records: Records, feedback: FeedbackConfig, spec: SourceSpec, n
     )
 
 
-def _reasons(records: Records, events: pl.DataFrame, feedback: FeedbackConfig, spec: SourceSpec) -> pl.Series:
+def _reasons(
+    records: Records, events: pl.DataFrame, feedback: FeedbackConfig, spec: SourceSpec, horizon: Horizon | None
+) -> pl.Series:
     """Why an event can't be used; null where it can."""
     times = as_text(records.values[spec.event_time]).str.slice(0, _VALUE_LENGTH)
     missing_id = pl.lit(f"no id at {feedback.event_key or feedback.join_key}")
     missing_event = pl.lit(f"no event name at {feedback.event_field}")
     bad_time = pl.format("no time at {}: {}", pl.lit(str(spec.event_time)), times.fill_null("nothing"))
+    too_late = pl.format("its time {} is {}", times.fill_null("nothing"), pl.lit(str(horizon)))
     return events.select(
         pl.coalesce(
             records.errors,
             pl.when(pl.col("prediction_id").is_null()).then(missing_id),
             pl.when(pl.col("event").is_null()).then(missing_event),
             pl.when(pl.col("event_time").is_null()).then(bad_time),
+            pl.when(_lies_ahead(events, horizon)).then(too_late),
         ).alias("reason")
     ).to_series()
+
+
+def _lies_ahead(events: pl.DataFrame, horizon: Horizon | None) -> pl.Series:
+    if horizon is None:
+        return pl.Series([False]).new_from_index(0, events.height)
+    return horizon.is_beyond(events["event_time"]) | horizon.is_beyond(events["received_at"])
 
 
 def _labels(values: pl.DataFrame, event: pl.Series, feedback: FeedbackConfig) -> pl.DataFrame:
@@ -127,6 +140,7 @@ def _quarantined(records: Records, events: pl.DataFrame, reasons: pl.Series, num
             row=records.rows.filter(bad),
             reason=reasons.filter(bad),
             record=records.raw_json(bad).str.slice(0, _RECORD_LENGTH),
+            features=pl.lit(None, pl.String),
         )
         .select(columns.keys())
         .cast(columns)  # type: ignore[arg-type]

@@ -2,7 +2,8 @@
 
 The commit carries the application transaction ``(app, number)``. That alone does not stop a writer which opened the
 table later from appending the same number again, so the number is looked up on the same handle that is committed with:
-either the handle already knows the batch, or delta-rs refuses the commit because another writer's came between.
+either the handle already knows the batch, or delta-rs refuses the commit because another writer's came between. A
+commit whose answer never came may have happened, and is looked for in the same way.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from flywheel.errors import FlywheelError
+from flywheel.errors import FlywheelError, StorageDownError
+from flywheel.lake.options import delta_options
 from flywheel.lake.storage import Location
+from flywheel.lake.trouble import reaching
 
 _ATTEMPTS = 20
+_UNANSWERED = 3
 
 
 def open_table(location: Location, version: int | None = None) -> DeltaTable | None:
     """Return the table, or None where none has been created yet."""
     try:
-        return DeltaTable(location.uri, version=version, storage_options=location.options)
+        with reaching(location):
+            return DeltaTable(location.uri, version=version, storage_options=delta_options(location))
     except TableNotFoundError:
         return None
 
@@ -32,7 +37,7 @@ def create_table(location: Location, schema: pa.Schema, partition_by: list[str])
         schema,
         mode="ignore",
         partition_by=partition_by,
-        storage_options=location.options,
+        storage_options=delta_options(location),
         configuration={"delta.checkpointInterval": "50"},
     )
 
@@ -45,17 +50,24 @@ def append_once(location: Location, rows: pa.Table, app: str, number: int, parti
     bool
         True if this call appended the rows, False if they were there already.
     """
+    unanswered = 0
     for _ in range(_ATTEMPTS):
         table = open_table(location)
         if table is None:
             _create(location, rows.schema, partition_by)
             continue
-        newest = table.transaction_version(app)
+        newest = newest_number(location, table, app)
         if newest is not None and newest >= number:
             return False
         try:
-            _commit(table, rows, app, number)
+            with reaching(location):
+                _commit(table, rows, app, number)
         except CommitFailedError:
+            continue
+        except StorageDownError:
+            unanswered += 1
+            if unanswered == _UNANSWERED:
+                raise
             continue
         return True
     raise FlywheelError(
@@ -65,11 +77,18 @@ def append_once(location: Location, rows: pa.Table, app: str, number: int, parti
     )
 
 
+def newest_number(location: Location, table: DeltaTable, app: str) -> int | None:
+    """Return the newest batch of ``app`` that the table has, as of the moment that it was opened."""
+    with reaching(location):
+        return table.transaction_version(app)
+
+
 def _create(location: Location, schema: pa.Schema, partition_by: list[str]) -> None:
     try:
-        create_table(location, schema, partition_by)
-    except DeltaError:
-        # Another writer created it between our look and ours; if it did not, the error is real.
+        with reaching(location):
+            create_table(location, schema, partition_by)
+    except (DeltaError, StorageDownError):
+        # Another writer created it between our look and ours, or ours was not answered; if not, the error is real.
         if open_table(location) is None:
             raise
 

@@ -5,25 +5,34 @@ A file is either there whole or not at all: locally through a rename, on S3 beca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
+from flywheel.lake.options import obstore_retries, s3_options
+from flywheel.lake.trouble import persistently, reaching
 from flywheel.manifest.documents import StorageSpec
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 
 @dataclass(frozen=True)
 class Location:
-    """A resolved place: an absolute local path or an ``s3://`` URI, with object_store's options to reach it."""
+    """A resolved place: an absolute local path or an ``s3://`` URI, with object_store's options to reach it.
+
+    A request to it may take ``timeout_seconds``.
+    """
 
     uri: str
     options: dict[str, str] = field(default_factory=dict, repr=False)
+    timeout_seconds: float = 30
 
     @property
     def is_local(self) -> bool:
@@ -31,7 +40,7 @@ class Location:
 
     def child(self, *names: str) -> Location:
         """The place called ``names`` under this one."""
-        return Location("/".join([self.uri.rstrip("/"), *names]), self.options)
+        return replace(self, uri="/".join([self.uri.rstrip("/"), *names]))
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class StorageMap:
         if matching:
             spec = matching[0]
             rest = uri[len(spec.prefix.rstrip("/")) :].strip("/")
-            root = Location(self._absolute(spec.root), s3_options(spec))
+            root = Location(self._absolute(spec.root), s3_options(spec), spec.timeout_seconds)
             return root.child(rest) if rest else root
         return Location(self._absolute(uri))
 
@@ -78,39 +87,48 @@ class StorageMap:
         location = self.resolve(uri)
         if location.is_local:
             return Path(location.uri).read_bytes()
-        store, name = self._store_of(uri)
-        return bytes(obstore.get(store, name).bytes())
+        store, name = _store_of(location)
+        with reaching(location):
+            return bytes(obstore.get(store, name).bytes())
 
     def exists(self, uri: str) -> bool:
         location = self.resolve(uri)
         if location.is_local:
             return Path(location.uri).is_file()
-        store, name = self._store_of(uri)
+        store, name = _store_of(location)
         try:
-            obstore.head(store, name)
+            with reaching(location):
+                obstore.head(store, name)
         except FileNotFoundError:
             return False
         return True
 
     def write(self, uri: str, data: bytes) -> None:
         """Write a whole file, over one that is there."""
-        store, name = self._store_of(uri)
-        obstore.put(store, name, data, use_multipart=False)
+        location = self.resolve(uri)
+        store, name = _store_of(location)
+        with reaching(location):
+            obstore.put(store, name, data, use_multipart=False)
 
     def write_once(self, uri: str, data: bytes) -> bool:
-        """Write a file unless one is there; return whether this call wrote it. Of several writers one wins."""
-        store, name = self._store_of(uri)
+        """Write a file unless one is there; return whether this call wrote it. Of several writers one wins.
+
+        False may also mean that an earlier attempt of this call wrote it, whose answer was lost.
+        """
+        location = self.resolve(uri)
+        store, name = _store_of(location)
         try:
-            obstore.put(store, name, data, mode="create")
+            persistently(location, lambda: obstore.put(store, name, data, mode="create"))
         except AlreadyExistsError:
             return False
         return True
 
     def delete(self, uri: str) -> None:
         """Remove a file; nothing happens when there is none."""
-        store, name = self._store_of(uri)
+        location = self.resolve(uri)
+        store, name = _store_of(location)
         try:
-            obstore.delete(store, name)
+            persistently(location, lambda: obstore.delete(store, name))
         except FileNotFoundError:
             return
 
@@ -120,14 +138,10 @@ class StorageMap:
         if location.is_local and not Path(location.uri).is_dir():
             return []
         store = open_store(location)
-        metas = obstore.list(store).collect()
+        with reaching(location):
+            metas = obstore.list(store).collect()
         files = (StoredFile(meta["path"], meta["size"], meta["last_modified"]) for meta in metas)
         return sorted(files, key=lambda file: file.path)
-
-    def _store_of(self, uri: str) -> tuple[ObjectStore, str]:
-        location = self.resolve(uri)
-        folder, _, name = location.uri.rpartition("/")
-        return open_store(Location(folder or "/", location.options)), name
 
     def _absolute(self, uri: str) -> str:
         if uri.startswith("file://"):
@@ -142,27 +156,17 @@ class StorageMap:
 def open_store(location: Location) -> ObjectStore:
     """Return the object store whose root is ``location``."""
     if location.is_local:
-        return LocalStore(prefix=location.uri, mkdir=True)
+        with reaching(location):
+            return LocalStore(prefix=location.uri, mkdir=True)
     bucket, _, prefix = location.uri.removeprefix("s3://").partition("/")
-    options: Mapping[str, str] = location.options
-    return S3Store(bucket, prefix=prefix or None, config=dict(options))  # type: ignore[arg-type]
+    config = cast("S3Config", location.options)
+    return S3Store(bucket, prefix=prefix or None, config=config, retry_config=obstore_retries(location))
 
 
-def s3_options(spec: StorageSpec) -> dict[str, str]:
-    """Return the options by which delta-rs, Polars and obstore reach a bucket."""
-    secret = spec.secret_access_key.get_secret_value() if spec.secret_access_key else None
-    options = {
-        "AWS_ENDPOINT_URL": spec.endpoint_url,
-        "AWS_ACCESS_KEY_ID": spec.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": secret,
-        "AWS_REGION": spec.region,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
-    if spec.root.startswith("s3://"):
-        given["aws_conditional_put"] = "etag"
-        if (spec.endpoint_url or "").startswith("http://"):
-            given["AWS_ALLOW_HTTP"] = "true"
-    return given
+def _store_of(location: Location) -> tuple[ObjectStore, str]:
+    """Return the store of the folder that a file is in, and the file's name."""
+    folder, _, name = location.uri.rpartition("/")
+    return open_store(replace(location, uri=folder or "/")), name
 
 
 def _is_under(uri: str, prefix: str) -> bool:

@@ -1,8 +1,8 @@
-"""The five Delta tables of a pipeline: predictions, feedback, labels, profiles, quarantine."""
+"""The six Delta tables of a pipeline: predictions, rescored, feedback, labels, profiles, quarantine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -10,13 +10,27 @@ from typing import Literal
 import duckdb
 import polars as pl
 
-from flywheel.lake.delta import append_once, open_table
+from flywheel.lake.delta import append_once, newest_number, open_table
+from flywheel.lake.options import polars_options
 from flywheel.lake.storage import Location
+from flywheel.lake.trouble import reaching
 
-TableName = Literal["predictions", "feedback", "labels", "profiles", "quarantine"]
+TableName = Literal["predictions", "rescored", "feedback", "labels", "profiles", "quarantine"]
 UTC_TIME = pl.Datetime("us", "UTC")
 STRING, INTEGER, NUMBER, DATE = pl.String(), pl.Int64(), pl.Float64(), pl.Date()
 
+# What the model said later of a row that a fallback, its `status`, had answered; the output field comes after these.
+RESCORED = pl.Schema(
+    {
+        "prediction_id": STRING,
+        "event_time": UTC_TIME,
+        "predicted_at": UTC_TIME,
+        "model_id": STRING,
+        "model_version": INTEGER,
+        "batch_id": INTEGER,
+        "status": STRING,
+    }
+)
 FEEDBACK = pl.Schema(
     {
         "prediction_id": STRING,
@@ -65,9 +79,18 @@ QUARANTINE = pl.Schema(
         "event_time": UTC_TIME,
         "reason": STRING,
         "record": STRING,
+        "features": STRING,
         "date": DATE,
     }
 )
+
+
+@dataclass(frozen=True)
+class Newest:
+    """A table at one moment: its version (None: there is no table), and the newest batch of an application in it."""
+
+    version: int | None
+    number: int
 
 
 @dataclass(frozen=True)
@@ -89,20 +112,40 @@ class LakeTable:
         table = open_table(self.location)
         return table.version() if table else None
 
-    def files(self, version: int | None = None, dates: tuple[date, date] | None = None) -> list[str]:
-        """Return the Parquet files of ``version`` (default: the newest), of the partitions ``dates`` (inclusive)."""
+    def newest(self, app: str) -> Newest:
+        """Return the table's newest version and the newest batch of ``app`` that it has, 0 for none."""
+        table = open_table(self.location)
+        if table is None:
+            return Newest(None, 0)
+        return Newest(table.version(), newest_number(self.location, table, app) or 0)
+
+    def files(
+        self,
+        version: int | None = None,
+        dates: tuple[date, date] | None = None,
+        batches: Collection[int] | None = None,
+    ) -> list[str]:
+        """Return the Parquet files of ``version`` (default: the newest).
+
+        With ``dates`` those of these partitions (inclusive), with ``batches`` those that may hold rows of one of them.
+        """
         table = open_table(self.location, version)
         if table is None:
             return []
-        if dates is None:
-            return table.file_uris()
-        low, high = (day.isoformat() for day in dates)
-        return table.file_uris(file_pruning_predicate=[("date", ">=", low), ("date", "<=", high)])
+        wanted: list[tuple[str, str, str | list[str]]] = []
+        if dates is not None:
+            low, high = (day.isoformat() for day in dates)
+            wanted += [("date", ">=", low), ("date", "<=", high)]
+        if batches is not None:
+            wanted.append(("batch_id", "in", [str(number) for number in batches]))
+        with reaching(self.location):
+            return table.file_uris(file_pruning_predicate=wanted or None)
 
     def dates(self) -> list[date]:
         """Return the partitions that the table has, oldest first."""
         table = open_table(self.location)
-        return sorted(date.fromisoformat(part["date"]) for part in table.partitions()) if table else []
+        with reaching(self.location):
+            return sorted(date.fromisoformat(part["date"]) for part in table.partitions()) if table else []
 
     def attach(
         self,
@@ -129,14 +172,15 @@ class LakeTable:
             return pl.DataFrame(schema=self.schema).select(names)
         frame = pl.scan_parquet(
             wanted,
-            storage_options=self.location.options or None,
+            storage_options=polars_options(self.location),
             hive_partitioning=True,
             hive_schema={"date": pl.Date},
             missing_columns="insert",
             extra_columns="ignore",
             schema=self.schema,
         )
-        return frame.select(names).collect()
+        with reaching(self.location):
+            return frame.select(names).collect()
 
 
 @dataclass(frozen=True)
@@ -144,6 +188,7 @@ class PipelineTables:
     """The tables of a pipeline, under ``<lake>/<pipeline>/``."""
 
     predictions: LakeTable
+    rescored: LakeTable
     feedback: LakeTable
     labels: LakeTable
     profiles: LakeTable
@@ -153,8 +198,11 @@ class PipelineTables:
 def pipeline_tables(lake: Location, pipeline: str, prediction_schema: pl.Schema) -> PipelineTables:
     """Return the tables of ``pipeline`` in the lake at ``lake``; nothing is created by asking."""
     dated = pl.Schema([*prediction_schema.items(), ("date", DATE)])
+    output = [(name, dtype) for name, dtype in prediction_schema.items() if isinstance(dtype, pl.Struct)]
+    rescored = pl.Schema([*RESCORED.items(), *output, ("date", DATE)])
     return PipelineTables(
         predictions=LakeTable(lake.child(pipeline, "predictions"), dated),
+        rescored=LakeTable(lake.child(pipeline, "rescored"), rescored),
         feedback=LakeTable(lake.child(pipeline, "feedback"), FEEDBACK),
         labels=LakeTable(lake.child(pipeline, "labels"), LABELS),
         profiles=LakeTable(lake.child(pipeline, "profiles"), PROFILES),

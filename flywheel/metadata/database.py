@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from flywheel.errors import FlywheelError
+from flywheel.metadata.migrations import current_migration, migrate, require_newest, wait_in_line
+from flywheel.metadata.trouble import is_down, told
 
-_MIGRATION_LOCK = 7203914  # any number that other users of the same PostgreSQL are unlikely to lock
+# How long a run waits for a server that it has reached before, which restarts.
+_PATIENCE_SECONDS = 30.0
+_LONGEST_PAUSE = 2.0
+# A server that is not there, or a network that takes everything and gives nothing back, is noticed within a minute.
+# libpq's names; what the URL says of them holds.
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
 
 
 class Database:
@@ -30,7 +43,7 @@ class Database:
         self.url = make_url(url)
 
     def __repr__(self) -> str:
-        return f"Database({self.url.render_as_string(hide_password=True)!r})"
+        return f"Database({self.place!r})"
 
     @cached_property
     def engine(self) -> Engine:
@@ -47,37 +60,76 @@ class Database:
     def session(self) -> Iterator[Session]:
         """A transaction: committed at the end of the block, rolled back if it raises.
 
-        On SQLite it holds the write lock from its start, so that what it has read stays true until it commits.
+        On SQLite it holds the write lock from its start, so that what it has read stays true until it commits. A
+        server that this process has reached before, and that restarts, is waited for; what goes wrong once the
+        transaction has begun is raised, since only the caller knows whether it may be done again.
+
+        Raises
+        ------
+        DatabaseDownError, DiskFullError, DatabaseError
+            Nothing of the transaction is stored; or all of it, where the connection ended during the commit.
         """
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with (
+            self.connection() as connection,
+            Session(connection, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
-    def create(self) -> None:
-        """Bring the tables to the newest migration; a second call changes nothing, several at once wait in line."""
-        from alembic import command
-        from alembic.config import Config
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection, under the same promises as ``session``, but with no transaction on it."""
+        with told(self.url), self._connect() as connection:
+            yield connection
 
-        config = Config()
-        config.set_main_option("script_location", str(resources.files("sql") / "migrations"))
-        with self.engine.begin() as connection:
-            if connection.dialect.name == "postgresql":  # a SQLite transaction holds the write lock anyway
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+    def _connect(self) -> Connection:
+        deadline = time.monotonic() + (_PATIENCE_SECONDS if self.url in _reached else 0)
+        pause = 0.1
+        while True:
+            try:
+                return self.engine.connect()
+            except DBAPIError as error:
+                if not is_down(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    @property
+    def place(self) -> str:
+        """The URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    def create(self) -> None:
+        """Make the tables; a second call changes nothing, several at once wait in line.
+
+        Tables of an earlier Flywheel are left to ``flywheel.metadata.upgrade``: that is a person's decision.
+        """
+        with self.connection() as connection, connection.begin():
+            wait_in_line(connection)
+            found = current_migration(connection)
+            if found is None:
+                migrate(connection)
+            else:
+                require_newest(found, self.place)
 
     def require(self) -> None:
-        """Raise the error that says how to make the tables, unless they are there."""
-        if not inspect(self.engine).has_table("batches"):
-            raise FlywheelError(
-                f"no Flywheel tables in {self.url.render_as_string(hide_password=True)}", next_step="flywheel init"
-            )
+        """Raise the error that says what to type, unless the tables are there and at the newest migration."""
+        with self.connection() as connection:
+            found = current_migration(connection)
+        require_newest(found, self.place)
 
 
 @cache
 def _shared_engine(url: URL) -> Engine:
     # One pool a process: each step of a run opens the database anew, and a pool of each one's own would keep its
     # connections until the garbage collector comes by, which a server that allows a hundred of them notices.
-    return create_engine(url, pool_pre_ping=True)
+    patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
+    engine = create_engine(url, pool_pre_ping=True, connect_args=patience)
+    event.listen(engine, "connect", lambda *_: _reached.add(url))
+    return engine
+
+
+_reached: set[URL] = set()
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

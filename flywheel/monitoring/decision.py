@@ -102,16 +102,17 @@ def _decide(
         return "none", findings.reason
     if config.mode == "shadow":
         return "none", f"{findings.reason}; mode shadow measures and never acts"
-    last = _last_action(context, as_of)
+    last = _last_action(context, as_of + config.cooldown)
     if last is not None and config.on_drift != "fallback" and as_of < last + config.cooldown:
         return "none", f"{findings.reason}; cooling down until {at(last + config.cooldown)}"
     return config.on_drift, findings.reason
 
 
-def _last_action(context: PipelineContext, as_of: datetime) -> datetime | None:
+def _last_action(context: PipelineContext, until: datetime) -> datetime | None:
+    """The newest action before ``until``: a clock that was set back must not make one action two."""
     newest = (
         select(DriftCheck.as_of)
-        .where(DriftCheck.pipeline == context.name, DriftCheck.action != "none", DriftCheck.as_of < as_of)
+        .where(DriftCheck.pipeline == context.name, DriftCheck.action != "none", DriftCheck.as_of < until)
         .order_by(DriftCheck.as_of.desc())
         .limit(1)
     )

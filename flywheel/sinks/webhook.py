@@ -11,6 +11,7 @@ import polars as pl
 
 from flywheel.manifest.documents import WebhookSinkSpec
 from flywheel.records.text import ISO_TIME
+from flywheel.redact import redact
 from flywheel.sinks.as_json import rows_as_json
 from flywheel.sinks.base import SinkBatch, SinkError, not_delivered
 
@@ -45,7 +46,8 @@ class WebhookSink:
         except httpx.HTTPError as error:
             raise self._refused(batch, f"{self._url} can't be reached ({type(error).__name__}: {error})") from error
         if not response.is_success:
-            answer = " ".join(response.text.split())[:200]
+            # The answer of a server that repeats what it was asked must not tell the token.
+            answer = redact(" ".join(response.text.split()), self._spec.token)[:200]
             raise self._refused(batch, f"{self._url} answered {response.status_code} {answer}".rstrip())
 
     def _refused(self, batch: SinkBatch, why: str) -> SinkError:

@@ -12,13 +12,17 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flywheel.errors import FlywheelError
+from flywheel.errors import FlywheelError, TransientError
 from flywheel.manifest.jsonpath import JsonPath
 from flywheel.records.records import Records
 
 
 class SourceError(FlywheelError):
-    """A source can't be reached, or no longer holds what was planned from it."""
+    """A source can't be read, or no longer holds what was planned from it."""
+
+
+class SourceDownError(SourceError, TransientError):
+    """A source can't be reached, is silent, or the connection to it ended in the middle."""
 
 
 class Slice(BaseModel):

@@ -20,7 +20,7 @@ from flywheel.sources.mark import FileMark
 from flywheel.sources.ndjson import NdjsonFormat
 from flywheel.sources.parquet import ParquetFormat
 from flywheel.sources.stored import Folder, PartFile
-from flywheel.sources.visible import known_since, time_paths, visible_prefix
+from flywheel.sources.visible import is_absurd, known_since, time_paths, visible_prefix
 from flywheel.sources.waiting import WaitingFiles
 
 _FORMATS: dict[str, type[FileFormat]] = {"parquet": ParquetFormat, "csv": CsvFormat, "ndjson": NdjsonFormat}
@@ -77,7 +77,7 @@ class FilesSource:
             return None
         first = self._format.peek(file, position, 1, self._times)
         times = known_since(first.values, self._times)
-        if visible_prefix(times, as_of) < len(times):
+        if visible_prefix(times, as_of) < len(times) and not is_absurd(times[0], as_of):
             _WAITING.remember(key, times[0])
             return None
         peek = first if first.complete else self._format.peek(file, position, limit, self._times)

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, cast
 
 from flywheel.manifest.documents import KafkaSourceSpec
 from flywheel.sources.base import SourceError
+from flywheel.sources.kafka_failed import failed, refusal
 from flywheel.sources.kafka_settings import client_settings
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
+    from confluent_kafka.admin._metadata import TopicMetadata
 
 _AT_ONCE = 10_000
 _POLL_SECONDS = 0.2
+_ASK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,17 +57,32 @@ def offset_of(message: Message) -> int:
 class KafkaTopic:
     """A topic on an open connection; every wait is bounded by the spec's ``timeout_seconds``."""
 
-    def __init__(self, consumer: Consumer, spec: KafkaSourceSpec, complaints: list[str]) -> None:
+    def __init__(self, consumer: Consumer, spec: KafkaSourceSpec, complaints: list[KafkaError]) -> None:
         self._consumer = consumer
         self._spec = spec
         self._complaints = complaints
 
     def partitions(self) -> list[int]:
         """The partitions that the topic has now."""
-        topic = self._consumer.list_topics(self._spec.topic, self._spec.timeout_seconds).topics[self._spec.topic]
+        topic = self._topic()
         if topic.error is not None:
-            raise self._failed(topic.error.str())
+            raise failed(self._spec, topic.error, self._complaints)
         return sorted(topic.partitions)
+
+    def _topic(self) -> TopicMetadata:
+        """Ask for the topic in short turns: a client that was refused would knock again and again until the end."""
+        from confluent_kafka import KafkaException
+
+        deadline = time.monotonic() + self._spec.timeout_seconds
+        while True:
+            left = max(0.1, deadline - time.monotonic())
+            try:
+                found = self._consumer.list_topics(self._spec.topic, min(_ASK_SECONDS, left))
+                return cast("TopicMetadata", found.topics[self._spec.topic])
+            except KafkaException:
+                self._consumer.poll(0)  # hands over what the `complaints` are still to hear
+                if refusal(self._complaints) or time.monotonic() >= deadline:
+                    raise
 
     def bounds(self, partition: int, reached: int = 0) -> Bounds:
         """Ask the broker, not the cache; an answer that ends before ``reached`` is looked into.
@@ -118,15 +136,15 @@ class KafkaTopic:
             if one is not None and not one.finished:
                 one.end = offset_of(message)
         elif error.retriable() or error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
-            self._complaints.append(error.str())
+            self._complaints.append(error)
         else:
-            raise self._failed(f"partition {message.partition()}: {error.str()}")
+            raise failed(self._spec, error, self._complaints)
 
     def _silent(self) -> SourceError:
-        return self._failed(f"no answer in {self._spec.timeout_seconds:g} s")
+        from confluent_kafka import KafkaError
 
-    def _failed(self, reason: str) -> SourceError:
-        return failed(self._spec, reason, self._complaints)
+        silence = KafkaError(KafkaError._TIMED_OUT, f"no answer in {self._spec.timeout_seconds:g} s")
+        return failed(self._spec, silence, self._complaints)
 
 
 @contextmanager
@@ -140,29 +158,15 @@ def connected(spec: KafkaSourceSpec) -> Iterator[KafkaTopic]:
             state="nothing was read",
             next_step="pip install 'flywheel-batch[kafka]'",
         ) from error
-    complaints: list[str] = []
-
-    def complain(error: KafkaError) -> None:
-        complaints.append(error.str())
-
+    complaints: list[KafkaError] = []
     consumer = None
     try:
-        consumer = Consumer({**client_settings(spec), "error_cb": complain})
+        consumer = Consumer({**client_settings(spec), "error_cb": complaints.append})
         yield KafkaTopic(consumer, spec, complaints)
     except KafkaException as error:
         if consumer is not None:
-            consumer.poll(0)  # hands over what `complain` is still to hear
-        raise failed(spec, error.args[0].str(), complaints) from None
+            consumer.poll(0)  # hands over what the `complaints` are still to hear
+        raise failed(spec, error.args[0], complaints) from None
     finally:
         if consumer is not None:
             consumer.close()
-
-
-def failed(spec: KafkaSourceSpec, reason: str, complaints: Sequence[str] = ()) -> SourceError:
-    """The error for a topic that can't be read."""
-    said = f" ({complaints[0]})" if complaints and complaints[0] != reason else ""
-    return SourceError(
-        f"the Kafka topic {spec.topic!r} at {spec.bootstrap_servers} failed: {reason}{said}",
-        state="nothing was read",
-        next_step="check that the broker runs, and `bootstrap_servers`, `topic` and `security` in the Source document",
-    )

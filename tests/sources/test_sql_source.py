@@ -17,7 +17,7 @@ from source_places import LATER, Reader, SqlPlace, record
 from flywheel.lake.storage import StorageMap
 from flywheel.manifest.documents import SqlSourceSpec
 from flywheel.manifest.jsonpath import JsonPath
-from flywheel.sources.base import Progress, SourceError
+from flywheel.sources.base import Progress, SourceDownError, SourceError
 from flywheel.sources.cursor import read_cursor, write_cursor
 from flywheel.sources.fetched import to_series
 from flywheel.sources.open import open_source
@@ -100,6 +100,14 @@ def test_a_failing_query_says_why_and_keeps_the_password(sql: SqlPlace) -> None:
     with pytest.raises(SourceError) as raised:
         open_source(spec, StorageMap()).plan({}, LATER, 10)
     assert "s3cret" not in str(raised.value)
+
+
+def test_a_database_that_is_not_there_may_come() -> None:
+    url = "postgresql+psycopg://me:hunter2@127.0.0.1:1/records"
+    spec = SqlSourceSpec(type="sql", url=url, query="SELECT 1", cursor="seq")
+    with pytest.raises(SourceDownError, match="Connection refused") as raised:
+        open_source(spec, StorageMap()).plan({}, LATER, 10)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_a_driver_that_is_not_there_is_a_clear_error() -> None:

@@ -1,0 +1,13 @@
+"""The modules of tests/flows, and the fixtures of tests/servers, are importable because of this file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "flows"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "servers"))
+
+from fixtures import embedded, postgresql
+
+__all__ = ["embedded", "postgresql"]
