@@ -16,7 +16,10 @@ from tasks.score import deliver_batches, log_batch, open_scoring, plan_batch, ra
 
 
 class InferSummary(BaseModel):
-    """What a run of ``infer`` did: batches, and records by what became of them."""
+    """What a run of ``infer`` did: batches, and records by what became of them.
+
+    ``rescore`` makes up for the ``fallback`` rows, and for those of the ``quarantined`` that are ``dead_letters``.
+    """
 
     pipeline: str
     batches: int = 0
@@ -24,6 +27,7 @@ class InferSummary(BaseModel):
     ok: int = 0
     fallback: int = 0
     quarantined: int = 0
+    dead_letters: int = 0
 
 
 @flow(name="infer", flow_run_name="infer {pipeline}")

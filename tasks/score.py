@@ -30,12 +30,17 @@ class Scoring:
     client: ModelClient
 
 
+def open_model(context: PipelineContext) -> ModelClient:
+    """Open the connection to the pipeline's model server."""
+    inference, server = context.pipeline.inference, context.model_server
+    return ModelClient(server.address if server else inference.model_endpoint, inference, server)
+
+
 @contextmanager
 def open_scoring(context: PipelineContext) -> Iterator[Scoring]:
     """Open the pipeline's source and model server."""
     spec = context.connections.source(context.pipeline.spec.source)
-    inference = context.pipeline.inference
-    with ModelClient(context.connections.endpoint(inference.model_endpoint), inference) as client:
+    with open_model(context) as client:
         yield Scoring(open_source(spec, context.storage), spec, client)
 
 
@@ -58,7 +63,7 @@ def log_batch(context: PipelineContext, entry: LedgerEntry[InferencePlan], batch
     return log.log_batch(context.at_revision(entry.revision), entry, batch)
 
 
-@step("deliver to sinks")
+@step("deliver to sinks", retries=2)
 def deliver_batches(context: PipelineContext) -> list[SinkFailure]:
     """Deliver every committed batch that some sink has yet to get."""
     with in_run_log("flywheel.sinks"):

@@ -77,7 +77,7 @@ def _print_overview(pipelines: list[PipelineHealth]) -> None:
 
 def _print_pipeline(found: PipelineHealth) -> None:
     check = found.last_drift_check
-    share = found.quarantine_share
+    share, fallback = found.quarantine_share, found.fallback_share
     age = output.ago(found.last_batch_age_seconds)
     out = output.console()
     out.print(f"[bold]{output.escaped(found.pipeline)}[/]  {_health(found)}")
@@ -86,6 +86,8 @@ def _print_pipeline(found: PipelineHealth) -> None:
             "last batch": f"{found.last_batch}, committed {age}" if found.last_batch is not None else None,
             "backlog": f"{found.backlog} planned, not committed",
             "quarantined": f"{share:.2%} of the last batches' records" if share is not None else None,
+            "fallback": f"{fallback:.2%} of the last batches' records" if fallback is not None else None,
+            "waiting": f"{found.waiting_rows:,} rows for rescore",
             "model server": "; ".join(f"{each.endpoint} {each.state}" for each in found.breakers),
             "undelivered": "; ".join(f"{each.sink}: {each.batches} batches" for each in found.undelivered),
             "last drift check": f"{check.outcome.replace('_', ' ')}, severity {check.severity}, "

@@ -67,7 +67,7 @@ def stats(
 
 
 def _print_predictions(found: Sequence[PredictionStats]) -> None:
-    numbers = ("batches", "records", "ok", "fallback", "quarantined")
+    numbers = ("batches", "records", "ok", "fallback", "quarantined", "rescored", "waiting")
     table = output.table("pipeline", *numbers, "up to (UTC)", title="Predictions", numbers=numbers)
     for each in found:
         output.add_row(table, each.pipeline, *(getattr(each, name) for name in numbers), each.last_as_of)
@@ -76,6 +76,10 @@ def _print_predictions(found: Sequence[PredictionStats]) -> None:
         if each.by_model_version:
             versions = ", ".join(f"version {name} {rows:,}" for name, rows in each.by_model_version.items())
             output.say(f"{each.pipeline}, rows by model version: {versions}")
+        if each.dead_letters:
+            output.say(f"{each.pipeline}, dead letters among the quarantined: {each.dead_letters:,}")
+        if each.waiting:
+            output.say(f"{each.pipeline}, next: flywheel run rescore -p {each.pipeline}")
     output.say("")
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import IntegrityError
 
-from flywheel.inference.health import Health, State, admit, fail, succeed
+from flywheel.inference.health import Health, State, admit, fail, succeed, wait_seconds
 from flywheel.manifest.inference import CircuitBreaker as BreakerConfig
 from flywheel.metadata.database import Database
 from flywheel.metadata.schema import EndpointHealth
@@ -55,6 +55,8 @@ class CircuitBreaker:
         Tells the present time, in UTC.
     fresh_seconds
         How long a closed circuit is believed to be closed without looking at the database again.
+    longest_seconds
+        How long a request can take; a probe is not given up before that.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class CircuitBreaker:
         config: BreakerConfig,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         fresh_seconds: float = 1.0,
+        longest_seconds: float = 0.0,
     ) -> None:
         self.database = database
         self.endpoint = endpoint
         self.model_id = model_id
         self.config = config
         self.clock = clock
+        self._longest = longest_seconds
         self._fresh = timedelta(seconds=fresh_seconds)
         self._known = Health()
         self._known_at: datetime | None = None
@@ -79,7 +83,7 @@ class CircuitBreaker:
         """Whether a request may be sent now; while half open, True also reserves one of the probes."""
         if self._is_known() and self._known.state == "closed":
             return True
-        return self._change(lambda health, now: admit(health, now, self.config)) is not None
+        return self._change(lambda health, now: admit(health, now, self.config, self._longest)) is not None
 
     def success(self) -> None:
         """Note that a request was answered."""
@@ -99,7 +103,8 @@ class CircuitBreaker:
         health = self._known
         if health.state == "half_open":
             return f"not sent: the circuit to {self.endpoint} is half open and waits for a probe"
-        until = (health.opened_at or self.clock()) + timedelta(seconds=self.config.reset_timeout_seconds)
+        wait = timedelta(seconds=wait_seconds(health, self.config, self._longest))
+        until = (health.opened_at or self.clock()) + wait
         return (
             f"not sent: the circuit to {self.endpoint} is open after {health.failures} failures, "
             f"until {until:%Y-%m-%dT%H:%M:%SZ}; the last one: {health.last_error}"

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
 from flywheel.errors import InferenceError
+from flywheel.inference.access import AccessWatch, status_of
 from flywheel.inference.breaker import Gate, OpenGate
+from flywheel.inference.channel import open_channel
 from flywheel.inference.expected import ExpectedTensor, check_outputs
 from flywheel.inference.model_info import ModelInfo, TensorInfo
 from flywheel.inference.requests import Chunk, ChunkResult, InFlight, Reply
 from flywheel.inference.tensors import NUMPY_TYPES, read_tensors
+from flywheel.manifest.documents import ModelServerSpec
 from flywheel.manifest.inference import InferenceConfig
 
 _MIN_METADATA_SECONDS = 2.0
-_MAX_MESSAGE_BYTES = 2**31 - 1
+# There is no such version, or its file was refused.
+_NOT_SERVED = ("NOT_FOUND", "FAILED_PRECONDITION")
 
 
 class ModelClient:
@@ -33,13 +36,17 @@ class ModelClient:
         ``host:port``.
     config
         Rows in a request, requests in flight, the deadline of each and gRPC's retries of an unavailable server.
+    server
+        Its TLS and token; None: it asks nothing, in the clear.
     """
 
-    def __init__(self, endpoint: str, config: InferenceConfig) -> None:
+    def __init__(self, endpoint: str, config: InferenceConfig, server: ModelServerSpec | None = None) -> None:
         self.endpoint = endpoint
         self.config = config
         self._timeout = config.timeout_ms / 1000
-        self._client = InferenceServerClient(endpoint, channel_args=_channel_options(config))
+        self._client = open_channel(endpoint, config, server)
+        self._access = AccessWatch(endpoint, server)
+        self._has_access = False
         self._inputs: dict[tuple[str, str], TensorInfo] = {}
 
     def __enter__(self) -> Self:
@@ -50,20 +57,53 @@ class ModelClient:
     ) -> None:
         self.close()
 
+    @property
+    def longest_seconds(self) -> float:
+        """How long a request can take, with the question about the model's input before the first one."""
+        return max(self._timeout, _MIN_METADATA_SECONDS) + self._timeout
+
     def close(self) -> None:
         self._client.close()
 
+    def require_access(self) -> None:
+        """Raise AccessError if the server refuses us or can't be trusted; one that is away is not looked at again."""
+        if self._has_access:
+            return
+        try:
+            self._client.get_server_metadata(client_timeout=self._timeout)
+        except InferenceServerException as error:
+            self._access.check(error)
+        self._has_access = True
+
     def info(self, model_id: str, version: str = "") -> ModelInfo:
-        """Ask what a model takes and answers; InferenceError when there is no (such) server or model."""
+        """Ask what a model takes and answers; InferenceError when there is no (such) server or model.
+
+        Raises
+        ------
+        AccessError
+            The server refuses us, or can't be trusted.
+        """
         timeout = max(self._timeout, _MIN_METADATA_SECONDS)
         try:
             return ModelInfo.of(self._client.get_model_metadata(model_id, version, client_timeout=timeout))
         except InferenceServerException as error:
+            self._access.check(error)
+            why = self._access.described(error)
             raise InferenceError(
-                f"the model server at {self.endpoint} did not describe model {model_id!r}: {_described(error)}",
+                f"the model server at {self.endpoint} did not describe model {model_id!r}: {why}",
                 state="nothing was sent to it",
                 next_step="flywheel health",
-            ) from error
+            ) from self._access.discreet(error)
+
+    def serves(self, model_id: str, version: str) -> bool:
+        """Whether the server has this version; InferenceError when it does not say."""
+        try:
+            self.info(model_id, version)
+        except InferenceError as error:
+            if isinstance(error.__cause__, InferenceServerException) and status_of(error.__cause__) in _NOT_SERVED:
+                return False
+            raise
+        return True
 
     def infer(
         self,
@@ -84,6 +124,11 @@ class ModelClient:
             chunk. Default: all that the model has, with one row for each row sent.
         gate
             Asked before each request, e.g. a circuit breaker.
+
+        Raises
+        ------
+        AccessError
+            The server refuses us, or can't be trusted; the gate is not told, as no fallback is for that.
         """
         size, rows = self.config.batch_size, matrix.shape[0]
         chunks = [Chunk(start, min(start + size, rows)) for start in range(0, rows, size)]
@@ -93,6 +138,8 @@ class ModelClient:
             self._send(model_id, version, chunk, matrix, wanted, reply)
 
         def judge(reply: Reply) -> ChunkResult:
+            if reply.failure is not None:
+                self._access.check(reply.failure)
             return _judge(reply, expected)
 
         return InFlight(send, judge, gate or OpenGate(), self.config.max_in_flight).run(chunks)
@@ -107,7 +154,10 @@ class ModelClient:
         reply: Callable[[Reply], None],
     ) -> None:
         def done(result: Any, error: InferenceServerException | None) -> None:
-            reply(Reply(chunk, error=_described(error)) if error else Reply(chunk, result.get_response()))
+            if error is None:
+                reply(Reply(chunk, result.get_response()))
+            else:
+                reply(Reply(chunk, error=self._access.described(error), failure=error))
 
         try:
             tensor = _to_input(matrix[chunk.start : chunk.stop], self._input(model_id, version))
@@ -139,30 +189,3 @@ def _judge(reply: Reply, expected: Sequence[ExpectedTensor]) -> ChunkResult:
         return ChunkResult(start, stop, check_outputs(outputs, expected, stop - start), None)
     except ValueError as error:
         return ChunkResult(start, stop, None, f"unusable answer: {error}")
-
-
-def _described(error: InferenceServerException) -> str:
-    status = (error.status() or "").removeprefix("StatusCode.")
-    return f"{status}: {error.message()}" if status else str(error.message())
-
-
-def _channel_options(config: InferenceConfig) -> list[tuple[str, Any]]:
-    options: list[tuple[str, Any]] = [
-        ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-        ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-        # A retry is worth nothing while the channel still waits to reconnect, by default for a second.
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2000),
-        ("grpc.enable_retries", int(config.max_retries > 0)),
-    ]
-    if config.max_retries > 0:
-        retry_policy = {
-            "maxAttempts": config.max_retries + 1,
-            "initialBackoff": "0.1s",
-            "maxBackoff": "1s",
-            "backoffMultiplier": 2,
-            "retryableStatusCodes": ["UNAVAILABLE"],
-        }
-        method = {"name": [{"service": "inference.GRPCInferenceService"}], "retryPolicy": retry_policy}
-        options.append(("grpc.service_config", json.dumps({"methodConfig": [method]})))
-    return options

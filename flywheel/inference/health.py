@@ -33,7 +33,8 @@ class Health:
     failures
         Failures in a row.
     probes
-        Requests that were let through while half open and have not answered yet.
+        Requests that were let through while half open and have not answered yet; of an open circuit, those that had not
+        when the first of them failed.
     changed_at
         When the state last changed; None for an endpoint that was never in trouble.
     """
@@ -46,17 +47,28 @@ class Health:
     last_error: str = ""
 
 
-def admit(health: Health, now: datetime, config: BreakerConfig) -> Health | None:
-    """Return the state after letting one request through, or None when it must not be sent."""
+def admit(health: Health, now: datetime, config: BreakerConfig, longest_seconds: float = 0.0) -> Health | None:
+    """Return the state after letting one request through, or None when it must not be sent.
+
+    Parameters
+    ----------
+    longest_seconds
+        How long a request can take. After this long, and the reset timeout, no probe is on its way any more, whether it
+        was answered or the process that sent it died: there may be new ones.
+    """
     if health.state == "closed":
         return health
-    probing = health.state == "half_open"
-    if probing and health.probes < config.half_open_requests:
+    if health.state == "half_open" and health.probes < config.half_open_requests:
         return replace(health, probes=health.probes + 1, changed_at=now)
-    # A half-open circuit is old when the process that sent the probe died before the answer.
-    if _is_old(health.changed_at if probing else health.opened_at, now, config):
-        return replace(health, state="half_open", probes=1, changed_at=now)
-    return None
+    if _is_waiting(health.changed_at, now, wait_seconds(health, config, longest_seconds)):
+        return None
+    return replace(health, state="half_open", probes=1, changed_at=now)
+
+
+def wait_seconds(health: Health, config: BreakerConfig, longest_seconds: float) -> float:
+    """Return how long after its last change a circuit that is not closed lets a new probe through."""
+    reset = config.reset_timeout_seconds
+    return max(reset, longest_seconds) if health.probes else reset
 
 
 def succeed(health: Health, now: datetime) -> Health:
@@ -71,14 +83,17 @@ def fail(health: Health, now: datetime, config: BreakerConfig, error: str) -> He
     if health.state == "open":
         return health
     failed = replace(
-        health, failures=health.failures + 1, probes=0, changed_at=now, last_error=error[:_MAX_ERROR_LENGTH]
+        health,
+        failures=health.failures + 1,
+        probes=max(0, health.probes - 1),
+        changed_at=now,
+        last_error=error[:_MAX_ERROR_LENGTH],
     )
     if health.state == "half_open" or failed.failures >= config.failure_threshold:
         return replace(failed, state="open", opened_at=now)
     return failed
 
 
-def _is_old(since: datetime | None, now: datetime, config: BreakerConfig) -> bool:
+def _is_waiting(since: datetime | None, now: datetime, seconds: float) -> bool:
     # A clock that was set back must not keep the circuit open until it catches up.
-    waiting = timedelta(0) <= now - since < timedelta(seconds=config.reset_timeout_seconds) if since else False
-    return not waiting
+    return since is not None and timedelta(0) <= now - since < timedelta(seconds=seconds)

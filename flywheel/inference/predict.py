@@ -57,10 +57,17 @@ def predict(
     InferenceError
         A request failed and the manifest's fallback is ``error``.
     """
+    prediction, errors = ask(matrix, client, breaker, target, pipeline)
+    return apply_fallback(rows, prediction, errors, pipeline.inference, last_known)
+
+
+def ask(
+    matrix: npt.NDArray[np.float64], client: ModelClient, breaker: Gate, target: Target, pipeline: Pipeline
+) -> tuple[pl.Series, pl.Series]:
+    """Return the prediction (a struct) of every row of ``matrix`` and why there is none; one of them is null."""
     answers = answers_for(pipeline, target.card)
     results = client.infer(target.model_id, target.requested_version, matrix, answers.expected, breaker)
-    prediction, errors = _gather(results, answers)
-    return apply_fallback(rows, prediction, errors, pipeline.inference, last_known)
+    return _gather(results, answers)
 
 
 def predict_nothing(

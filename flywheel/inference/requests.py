@@ -34,11 +34,12 @@ class ChunkResult:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back for a chunk: the server's response, or an error."""
+    """What came back for a chunk: the server's response, or an error; ``failure`` is the call's own."""
 
     chunk: Chunk
     response: Any = None
     error: str | None = None
+    failure: Exception | None = None
 
 
 class InFlight:

@@ -123,6 +123,14 @@ class Ledger(Generic[PlanT]):
                 row.counts = dict(counts)
                 row.committed_at = datetime.now(UTC)
 
+    def raise_counts(self, number: int, counts: Mapping[str, int]) -> None:
+        """Note of a committed batch what became of it later; a count never gets smaller."""
+        with self._database.session() as session:
+            row = session.get(Batch, (self._pipeline, self._feed, number), with_for_update=True)
+            if row is not None:
+                known = row.counts
+                row.counts = {**known, **{name: max(count, known.get(name, 0)) for name, count in counts.items()}}
+
     def committed_since(self, number: int) -> list[LedgerEntry[PlanT]]:
         """Return the committed batches after ``number``, oldest first."""
         with self._database.session() as session:

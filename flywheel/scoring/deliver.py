@@ -6,12 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from flywheel.context import PipelineContext
 from flywheel.manifest.pipeline import SinkRef
-from flywheel.metadata.schema import Batch, Delivery
+from flywheel.metadata.schema import Delivery
 from flywheel.scoring.staging import ScoredBatch, read_staged, staged_numbers, unstage
 from flywheel.sinks.base import SinkBatch
 from flywheel.sinks.open import open_sink
@@ -47,18 +46,16 @@ def deliver_batches(context: PipelineContext) -> list[SinkFailure]:
 
 
 def _undelivered(context: PipelineContext) -> list[int]:
-    """The committed batches that some sink has yet to get, oldest first."""
-    staged = list(staged_numbers(context))
-    with context.database.session() as session:
-        committed = session.scalars(
-            select(Batch.number).where(
-                Batch.pipeline == context.name,
-                Batch.feed == "records",
-                Batch.status == "committed",
-                Batch.number.in_(staged),
-            )
-        )
-        return sorted(committed)
+    """The committed batches that some sink has yet to get, oldest first.
+
+    The ledger is asked before the folder: whatever it says is committed is in a listing that begins later, so no batch
+    is listed without those before it, however many another run commits meanwhile.
+    """
+    newest = context.records.latest()
+    if newest is None:
+        return []
+    committed = newest.number if newest.committed else newest.number - 1
+    return [number for number in staged_numbers(context) if number <= committed]
 
 
 def _deliver(context: PipelineContext, ref: SinkRef, batch: ScoredBatch) -> SinkFailure | None:

@@ -33,11 +33,21 @@ def log_batch(context: PipelineContext, entry: LedgerEntry[InferencePlan], batch
 
 
 def count_rows(batch: ScoredBatch) -> dict[str, int]:
-    """Count a batch's rows: all records, those scored, those answered by a fallback, those quarantined."""
+    """Count a batch's rows: all records, those scored, those answered by a fallback, those quarantined.
+
+    Dead letters are those of the quarantined that no rule refused: the model gave no prediction for them.
+    """
     scored = batch.predictions.height
     ok = batch.predictions.filter(pl.col("status") == OK).height
     quarantined = batch.quarantined.height
-    return {"records": scored + quarantined, "ok": ok, "fallback": scored - ok, "quarantined": quarantined}
+    dead = batch.quarantined["features"].count()
+    return {
+        "records": scored + quarantined,
+        "ok": ok,
+        "fallback": scored - ok,
+        "quarantined": quarantined,
+        "dead_letters": dead,
+    }
 
 
 def _dated(rows: pl.DataFrame, fallback_to: LedgerEntry[InferencePlan]) -> pl.DataFrame:

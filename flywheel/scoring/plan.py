@@ -26,6 +26,8 @@ def plan_batch(
     ------
     ModelMismatchError
         The model expects other features than the manifest gives it; nothing has been planned.
+    AccessError
+        The model server refuses us, or can't be trusted; nobody gets a fallback for that, and nothing is planned.
     """
 
     def make_plan(progress: Mapping[str, Progress]) -> InferencePlan | None:
@@ -40,6 +42,7 @@ def plan_batch(
             serve_fallback=_drift_says_fallback(context, as_of),
         )
 
+    client.require_access()
     return context.records.next_batch(make_plan, revision=context.revision, as_of=as_of)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 from flywheel.context import PipelineContext
@@ -17,8 +16,9 @@ from flywheel.lake.tables import QUARANTINE, LakeTable
 from flywheel.manifest.documents import SourceSpec
 from flywheel.metadata.ledger import InferencePlan, LedgerEntry
 from flywheel.records.encode import encode
-from flywheel.records.prepare import LONGEST_RECORD, Prepared, needed_paths, prepare
+from flywheel.records.prepare import Prepared, needed_paths, prepare
 from flywheel.records.records import Records
+from flywheel.scoring.dead_letters import dead_letters, taken_out
 from flywheel.scoring.last_known import last_predictions
 from flywheel.scoring.staging import ScoredBatch, read_staged, stage
 from flywheel.sources.base import Source
@@ -41,16 +41,24 @@ def score_batch(
         return staged
     pipeline = context.pipeline
     records = source.read(entry.plan.slices, needed_paths(pipeline, spec.event_time))
-    prepared = drop_logged(context, records, prepare(records, pipeline, spec.event_time), entry.number)
+    prepared = drop_logged(context, records, prepare(records, pipeline, spec.event_time, entry.as_of), entry.number)
     scored = _predict(context, entry, prepared.rows, client)
+    dead = dead_letters(records, prepared, scored.dead, pipeline)
     return stage(
         context,
         ScoredBatch(
             number=entry.number,
             predictions=_prediction_rows(scored.rows, entry, context.tables.predictions),
-            quarantined=_quarantine_rows([prepared.quarantined, scored.dead], entry),
+            quarantined=_quarantine_rows([prepared.quarantined, dead], entry),
         ),
     )
+
+
+def open_breaker(context: PipelineContext, client: ModelClient, model_id: str) -> CircuitBreaker:
+    """Return the circuit breaker before a model on the server that ``client`` asks."""
+    config = context.pipeline.inference.circuit_breaker
+    longest = client.longest_seconds
+    return CircuitBreaker(context.database, client.endpoint, model_id, config, longest_seconds=longest)
 
 
 def drop_logged(context: PipelineContext, records: Records, prepared: Prepared, number: int) -> Prepared:
@@ -59,24 +67,13 @@ def drop_logged(context: PipelineContext, records: Records, prepared: Prepared, 
     again = prepared.rows["prediction_id"].is_in(logged["prediction_id"].implode())
     if not again.any():
         return prepared
-    repeated = np.zeros(len(records), dtype=bool)
-    repeated[prepared.kept.arg_true().filter(again).to_numpy()] = True
-    mask = pl.Series(repeated)
-    quarantined = (
-        prepared.rows.filter(again)
-        .select("prediction_id", "event_time")
-        .with_columns(
-            part=records.parts.filter(mask),
-            row=records.rows.filter(mask),
-            reason=pl.lit("duplicate id: an earlier batch has logged it already"),
-            record=records.raw_json(mask).str.slice(0, LONGEST_RECORD),
-        )
-        .select(prepared.quarantined.columns)
-    )
+    reasons = pl.repeat("duplicate id: an earlier batch has logged it already", int(again.sum()), eager=True)
+    kept = prepared.kept.to_numpy().copy()
+    kept[prepared.kept.arg_true().filter(again).to_numpy()] = False
     return Prepared(
         rows=prepared.rows.filter(~again),
-        quarantined=pl.concat([prepared.quarantined, quarantined]),
-        kept=prepared.kept & ~mask,
+        quarantined=pl.concat([prepared.quarantined, taken_out(records, prepared, again, reasons)]),
+        kept=pl.Series(kept),
     )
 
 
@@ -103,7 +100,7 @@ def _predict(
         reason = "the newest drift check asks for the fallback (on_drift: fallback)"
         return predict_nothing(rows, target, pipeline, reason, last_known)
     encoding = encoding_for(pipeline, card)
-    breaker = CircuitBreaker(context.database, client.endpoint, plan.model_id, pipeline.inference.circuit_breaker)
+    breaker = open_breaker(context, client, plan.model_id)
     return predict(rows, encode(rows, encoding), client, breaker, target, pipeline, last_known)
 
 

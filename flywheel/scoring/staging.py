@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from flywheel.context import PipelineContext
+from flywheel.lake.tables import QUARANTINE
 
 _FOLDER = "staging"
 _SUFFIX = ".arrow"
+_NO_QUARANTINE = pl.DataFrame(schema={name: dtype for name, dtype in QUARANTINE.items() if name != "date"})
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ def read_staged(context: PipelineContext, number: int) -> ScoredBatch | None:
     except FileNotFoundError:
         return None
     frame = pl.read_ipc(io.BytesIO(data))
-    return ScoredBatch(number, _part(frame, "predictions"), _part(frame, "quarantined"))
+    # One that was staged by an earlier version of Flywheel may lack a column.
+    quarantined = pl.concat([_NO_QUARANTINE, _part(frame, "quarantined")], how="diagonal")
+    return ScoredBatch(number, _part(frame, "predictions"), quarantined)
 
 
 def staged_numbers(context: PipelineContext) -> Iterator[int]:

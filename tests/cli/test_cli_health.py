@@ -77,3 +77,23 @@ def test_drift_is_a_problem_until_its_retrain_is_done(filled: Database) -> None:
         session.get_one(Retraining, ("flight-delays", "2013-03")).outcome = None
     (problem,) = _problems(filled)
     assert problem.startswith("drift (high) asked for a retrain that is not done")
+
+
+def test_many_fallbacks_are_a_problem_until_they_are_scored_again(run: Any, filled: Database) -> None:
+    with filled.session() as session:
+        row = session.get_one(Batch, ("flight-delays", "records", 3))
+        row.counts = {"records": 1000, "ok": 600, "fallback": 300, "quarantined": 100, "dead_letters": 100}
+    told = "16.0% of the last batches' records have no prediction of the model: flywheel run rescore -p flight-delays"
+    assert _problems(filled) == [told]
+    shown = run("health", "pipeline", "flight-delays").out
+    assert "16.00% of the last batches' records" in shown
+    assert "480 rows for rescore" in shown
+    shown = run("stats", "predictions").out
+    assert "dead letters among the quarantined: 100" in shown
+    assert "next: flywheel run rescore -p flight-delays" in shown
+    with filled.session() as session:
+        row = session.get_one(Batch, ("flight-delays", "records", 3))
+        row.counts = {**row.counts, "rescored": 390, "unscorable": 10}
+    assert pipeline_health(filled, "flight-delays", datetime.now(UTC)).waiting_rows == 80
+    assert _problems(filled) == []
+    assert run("stats", "predictions", "--json").json()[0]["rescored"] == 390

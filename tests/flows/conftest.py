@@ -14,6 +14,8 @@ from prefect.testing.utilities import prefect_test_harness
 
 import tasks.drift
 import tasks.feedback
+import tasks.maintain
+import tasks.rescore
 import tasks.retrain
 import tasks.score
 from deployments.workspace import initialise
@@ -37,7 +39,7 @@ def prefect_server() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_wait_between_retries() -> None:
-    for module in (tasks.drift, tasks.feedback, tasks.retrain, tasks.score):
+    for module in (tasks.drift, tasks.feedback, tasks.maintain, tasks.rescore, tasks.retrain, tasks.score):
         for found in vars(module).values():
             if isinstance(found, Task):
                 found.retry_delay_seconds = 0

@@ -16,6 +16,8 @@ from prefect import Task
 import flows.check_drift
 import flows.infer
 import flows.join_feedback
+import flows.maintain
+import flows.rescore
 import flows.retrain
 import tasks.drift
 import tasks.retrain
@@ -23,7 +25,9 @@ import tasks.score
 
 Pipeline = TypeVar("Pipeline", bound=Parcels)
 
-_MODULES: tuple[ModuleType, ...] = (flows.infer, flows.join_feedback, flows.check_drift, flows.retrain)
+_MODULES: tuple[ModuleType, ...] = (
+    flows.infer, flows.join_feedback, flows.check_drift, flows.retrain, flows.rescore, flows.maintain
+)  # fmt: skip
 _ONLY_SHOWN = ("publish_summary", "publish_drift", "publish_retrain")
 
 

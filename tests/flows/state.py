@@ -27,7 +27,7 @@ from flywheel.metadata.schema import (
     SourceProgress,
 )
 
-TABLES = ("predictions", "quarantine", "profiles", "feedback", "labels")
+TABLES = ("predictions", "rescored", "quarantine", "profiles", "feedback", "labels")
 METADATA: tuple[type[Base], ...] = (
     Batch,
     SourceProgress,

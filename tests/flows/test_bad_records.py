@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from parcels import NAME, START, Parcels, end_of
+from parcels import NAME, START, Parcels, end_of, known_after
 
 from flows.infer import infer
+from flows.join_feedback import join_feedback
 
 GOOD = {"id": "ok", "timestamp": "2024-03-01T12:00:00Z", "route": {"km": 100.0, "region": "north"}, "kilos": 1.5}
 
@@ -51,7 +52,8 @@ def test_bad_records_among_good_ones(parcels: Parcels) -> None:
         assert expected in found[0], line
     entry = parcels.context.records.latest()
     assert entry is not None
-    assert entry.counts == {"records": 103 + len(BAD), "ok": 103, "fallback": 0, "quarantined": len(BAD)}
+    expected = {"records": 103 + len(BAD), "ok": 103, "fallback": 0, "quarantined": len(BAD), "dead_letters": 0}
+    assert entry.counts == expected
     assert parcels.archive().height == 103
 
 
@@ -86,6 +88,22 @@ def test_only_bad_records(parcels: Parcels) -> None:
     assert (summary.batches, summary.records, summary.quarantined) == (1, 2, 2)
     assert infer(NAME, as_of=end_of(1)).batches == 0
     assert parcels.table("quarantine").height == len(BAD) + 1
+
+
+def test_records_and_events_of_the_year_9999(parcels: Parcels) -> None:
+    """They hold up nothing, and are not the newest rows of a hold-out: what follows them proves their time wrong."""
+    parcels.day(1, 100)
+    parcels.broken_records("01.ndjson", record("far", timestamp="9999-12-31T23:59:59Z"), record("last"))
+    events = parcels.root / "data" / "deliveries" / "01.ndjson"
+    with events.open("a") as lines:
+        lines.write(json.dumps({"id": "ok", "event": "delivered", "timestamp": "9999-01-01T00:00:00Z"}) + "\n")
+        lines.write(json.dumps({"id": "last", "event": "delivered", "timestamp": "2024-03-01T13:00:00Z"}) + "\n")
+    assert infer(NAME, as_of=end_of(1)).quarantined == 1
+    assert join_feedback(NAME, as_of=known_after(1)).labelled == 101
+    reasons = dict(parcels.table("quarantine").select("feed", "reason").rows())
+    assert reasons["records"].startswith("event_time ($.timestamp) = '9999-12-31T23:59:59Z' is more than 1 day")
+    assert reasons["feedback"].startswith("its time 9999-01-01T00:00:00Z is more than 1 day (batch.max_ahead) after")
+    assert parcels.table("predictions")["event_time"].max() < end_of(1)
 
 
 def test_an_id_that_an_earlier_batch_has_logged(parcels: Parcels) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,12 +13,14 @@ from flywheel.manifest.pipeline import Pipeline
 from flywheel.metadata.database import Database
 from flywheel.metadata.queries.deliveries import Undelivered, undelivered_batches
 from flywheel.metadata.queries.drift_checks import latest_check
+from flywheel.metadata.queries.fallbacks import waiting_rows
 from flywheel.metadata.queries.pipelines import pipeline_names
 from flywheel.metadata.revisions import Revisions
 from flywheel.metadata.schema import Batch, EndpointHealth, ModelVersion
 
 STUCK_AFTER = timedelta(hours=1)
 QUARANTINE_LIMIT = 0.05
+FALLBACK_LIMIT = 0.05
 RECENT_BATCHES = 20
 
 
@@ -44,7 +47,11 @@ class LastCheck:
 
 @dataclass(frozen=True)
 class PipelineHealth:
-    """The state of one pipeline; it is healthy where ``problems`` is empty."""
+    """The state of one pipeline; it is healthy where ``problems`` is empty.
+
+    The shares are of the last batches' records: ``quarantine_share`` was refused by a rule, ``fallback_share`` got a
+    fallback's answer, or none, and has not been scored since. ``waiting_rows``, of all batches, can be.
+    """
 
     pipeline: str
     healthy: bool
@@ -55,6 +62,8 @@ class PipelineHealth:
     last_batch_age_seconds: float | None
     backlog: int
     quarantine_share: float | None
+    fallback_share: float | None
+    waiting_rows: int
     breakers: list[BreakerState]
     undelivered: list[Undelivered]
     last_drift_check: LastCheck | None
@@ -77,6 +86,8 @@ class _Batches:
     backlog: int
     oldest_planned_at: datetime | None
     quarantine_share: float | None
+    fallback_share: float | None
+    waiting_rows: int
 
 
 def workspace_health(database: Database, now: datetime) -> WorkspaceHealth:
@@ -94,6 +105,7 @@ def pipeline_health(database: Database, name: str, now: datetime) -> PipelineHea
     champion = _champion(database, pipeline.inference.model_id)
     problems = [
         *_batch_problems(batches, now),
+        *_fallback_problems(batches, name),
         *_breaker_problems(breakers),
         *(f"sink {each.sink} has yet to get {each.batches} batches" for each in undelivered),
         *_model_problems(pipeline, champion),
@@ -110,6 +122,8 @@ def pipeline_health(database: Database, name: str, now: datetime) -> PipelineHea
         last_batch_age_seconds=(now - batches.committed_at).total_seconds() if batches.committed_at else None,
         backlog=batches.backlog,
         quarantine_share=batches.quarantine_share,
+        fallback_share=batches.fallback_share,
+        waiting_rows=batches.waiting_rows,
         breakers=breakers,
         undelivered=undelivered,
         last_drift_check=LastCheck(check.id, check.as_of, check.outcome, check.severity, check.action)
@@ -124,17 +138,25 @@ def _batches(database: Database, name: str) -> _Batches:
     mine = (Batch.pipeline == name, Batch.feed == "records")
     recent = select(Batch).where(*mine, Batch.status == "committed").order_by(Batch.number.desc()).limit(RECENT_BATCHES)
     planned = select(func.count(), func.min(Batch.planned_at)).where(*mine, Batch.status == "planned")
+    waiting = select(func.coalesce(func.sum(waiting_rows()), 0)).where(*mine, Batch.status == "committed")
     with database.session() as session:
         committed = session.scalars(recent).all()
         backlog, oldest = session.execute(planned).one()
-    records = sum(batch.counts.get("records", 0) for batch in committed)
-    quarantined = sum(batch.counts.get("quarantined", 0) for batch in committed)
+        rows_waiting = session.execute(waiting).scalar_one()
+    counts: Counter[str] = Counter()
+    for batch in committed:
+        counts.update(batch.counts)
+    records = counts["records"]
+    quarantined = counts["quarantined"] - counts["dead_letters"]
+    unanswered = counts["fallback"] + counts["dead_letters"] - counts["rescored"]
     return _Batches(
         last=committed[0].number if committed else None,
         committed_at=committed[0].committed_at if committed else None,
         backlog=backlog,
         oldest_planned_at=oldest,
         quarantine_share=quarantined / records if records else None,
+        fallback_share=unanswered / records if records else None,
+        waiting_rows=rows_waiting,
     )
 
 
@@ -155,6 +177,14 @@ def _batch_problems(batches: _Batches, now: datetime) -> Iterator[str]:
         yield f"a batch planned at {batches.oldest_planned_at:%Y-%m-%d %H:%M} UTC is not committed: run infer again"
     if batches.quarantine_share is not None and batches.quarantine_share > QUARANTINE_LIMIT:
         yield f"{batches.quarantine_share:.1%} of the last batches' records were quarantined"
+
+
+def _fallback_problems(batches: _Batches, name: str) -> Iterator[str]:
+    if batches.fallback_share is not None and batches.fallback_share > FALLBACK_LIMIT:
+        yield (
+            f"{batches.fallback_share:.1%} of the last batches' records have no prediction of the model: "
+            f"flywheel run rescore -p {name}"
+        )
 
 
 def _breaker_problems(breakers: list[BreakerState]) -> Iterator[str]:

@@ -10,12 +10,17 @@ from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from flywheel.metadata.database import Database
+from flywheel.metadata.queries.fallbacks import waiting_rows
 from flywheel.metadata.schema import Batch, Export, ModelVersion, Retraining
 
 
 @dataclass(frozen=True)
 class PredictionStats:
-    """Committed batches of records: ``ok`` were scored, ``fallback`` answered by the manifest's fallback."""
+    """Committed batches of records: ``ok`` were scored, ``fallback`` answered by the manifest's fallback.
+
+    ``dead_letters`` are the quarantined records that the model gave no prediction for. Of both, ``rescored`` rows have
+    got one since, and ``waiting`` ones can get one.
+    """
 
     pipeline: str
     batches: int
@@ -23,6 +28,9 @@ class PredictionStats:
     ok: int
     fallback: int
     quarantined: int
+    dead_letters: int
+    rescored: int
+    waiting: int
     first_as_of: datetime | None
     last_as_of: datetime | None
     by_model_version: dict[str, int]
@@ -64,6 +72,7 @@ class TrainingStats:
 
 def prediction_stats(database: Database, pipeline: str) -> PredictionStats:
     """Count what the pipeline's committed batches of records came to."""
+    counted = ("records", "ok", "fallback", "quarantined", "dead_letters", "rescored")
     version = Batch.plan["model_version"].as_integer()
     scored = _total("ok") + _total("fallback")
     by_version = _committed(pipeline, "records", version, scored).group_by(version).order_by(version)
@@ -71,14 +80,23 @@ def prediction_stats(database: Database, pipeline: str) -> PredictionStats:
         pipeline,
         "records",
         func.count(),
-        *(_total(name) for name in ("records", "ok", "fallback", "quarantined")),
+        *(_total(name) for name in counted),
+        func.coalesce(func.sum(waiting_rows()), 0),
         func.min(Batch.as_of),
         func.max(Batch.as_of),
     )
     with database.session() as session:
-        batches, records, ok, fallback, quarantined, first, last = session.execute(whole).one()
+        batches, *counts, waiting, first, last = session.execute(whole).one()
         versions = {"external" if number is None else str(number): rows for number, rows in session.execute(by_version)}
-    return PredictionStats(pipeline, batches, records, ok, fallback, quarantined, first, last, versions)
+    return PredictionStats(
+        pipeline=pipeline,
+        batches=batches,
+        **dict(zip(counted, counts, strict=True)),
+        waiting=waiting,
+        first_as_of=first,
+        last_as_of=last,
+        by_model_version=versions,
+    )
 
 
 def feedback_stats(database: Database, pipeline: str) -> FeedbackStats:
