@@ -1,4 +1,4 @@
-"""``flywheel init``, ``demo`` and ``up``: the workspace, and everything running on one machine."""
+"""``flywheel init``, ``upgrade``, ``demo`` and ``up``: the workspace, and everything running on one machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from flywheel.cli import output
 from flywheel.cli.plugins import load_orchestration, plain_prefect_errors
-from flywheel.cli.session import open_workspace
+from flywheel.cli.session import existing_database, open_workspace
 
 
 def init() -> None:
@@ -19,6 +19,24 @@ def init() -> None:
     """
     with plain_prefect_errors():
         output.say(load_orchestration("init")(open_workspace()))
+
+
+def upgrade() -> None:
+    """Bring the metadata of an earlier Flywheel to this one's.
+
+    A SQLite file is copied first; of a PostgreSQL, make a pg_dump. Interrupted, it has changed nothing.
+    """
+    from flywheel.metadata.upgrade import upgrade as run_migrations
+
+    database = existing_database()
+    done = run_migrations(database)
+    if not done.changed:
+        output.say(f"metadata: at migration {done.after} already, nothing to do")
+        return
+    output.say(f"metadata: from migration {done.before} to {done.after}")
+    if done.backup is not None:
+        output.say(f"backup: {done.backup}")
+    output.say("next: flywheel init, and flywheel apply for the deployments of new flows")
 
 
 def demo() -> None:

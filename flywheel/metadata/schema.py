@@ -5,7 +5,7 @@ All times are UTC. On SQLite they are stored without an offset and read back as 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -213,6 +213,18 @@ class Review(Base):
     comment: Mapped[str] = mapped_column(Text, default="")
     asked_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
+
+
+class Expiration(Base):
+    """Rows that a table no longer has: retention removed its partitions before a date. Noted before it is done."""
+
+    __tablename__ = "expirations"
+
+    pipeline: Mapped[str] = mapped_column(String(63), primary_key=True)
+    table_name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    before: Mapped[date] = mapped_column(primary_key=True)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    expired_at: Mapped[datetime]
 
 
 class EndpointHealth(Base):

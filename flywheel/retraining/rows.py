@@ -63,7 +63,7 @@ def _read(context: PipelineContext, bootstrap: Bootstrap, as_of: datetime) -> pl
     label_field = bootstrap.label_field
     wanted = list(dict.fromkeys([*paths, label_field])) if label_field else paths
     records = source.read(slices, wanted)
-    prepared = prepare(records, context.pipeline, spec.event_time)
+    prepared = prepare(records, context.pipeline, spec.event_time, as_of)
     if prepared.rows.is_empty():
         raise FlywheelError(
             f"pipeline {context.name!r}: the bootstrap source {bootstrap.source!r} has no usable record"
