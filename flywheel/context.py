@@ -39,10 +39,9 @@ class Connections:
             raise not_found("sink", name, self.sinks, next_step="apply a document of kind Sink with this name")
         return self.sinks[name]
 
-    def endpoint(self, model_endpoint: str) -> str:
-        """Return the address behind a manifest's ``model_endpoint``."""
-        name = model_endpoint.partition(":")[0]
-        return self.model_servers[name].address if name in self.model_servers else model_endpoint
+    def model_server(self, model_endpoint: str) -> ModelServerSpec | None:
+        """Return the document behind a manifest's ``model_endpoint``; None: that is the address itself."""
+        return self.model_servers.get(model_endpoint.partition(":")[0])
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,12 @@ class PipelineContext:
     def feedback(self) -> Ledger[JoinPlan]:
         """The ledger of the pipeline's batches of feedback events."""
         return Ledger(self.database, self.name, "feedback", JoinPlan)
+
+    @property
+    def model_server(self) -> ModelServerSpec | None:
+        """How the model server is reached; None: at the manifest's ``model_endpoint``, without more ado."""
+        server = self.connections.model_server(self.pipeline.inference.model_endpoint)
+        return None if server is None else server.from_folder(self.workspace.base)
 
     def folder(self, *names: str) -> str:
         """Return the URI of a folder or file of this pipeline in the lake."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefect.events import emit_event
+from prefect.logging import get_logger
 
 DRIFT_DETECTED = "flywheel.drift.detected"
 MODEL_PROMOTED = "flywheel.model.promoted"
@@ -21,10 +22,16 @@ def resource_id(pipeline: str) -> str:
 
 
 def emit(event: str, pipeline: str, payload: dict[str, str | int | float | None], action: str = "none") -> None:
-    """Emit an event about a pipeline; ``action`` is a label of the resource, which automations can match on."""
+    """Emit an event about a pipeline; ``action`` is a label of the resource, which automations can match on.
+
+    An event that can't be emitted is logged and lost: what it tells is stored, and ``reconcile`` looks for it there.
+    """
     resource = {
         "prefect.resource.id": resource_id(pipeline),
         "prefect.resource.name": pipeline,
         ACTION_LABEL: action,
     }
-    emit_event(event, resource=resource, payload={"pipeline": pipeline, **payload})
+    try:
+        emit_event(event, resource=resource, payload={"pipeline": pipeline, **payload})
+    except Exception as error:
+        get_logger("flywheel.events").warning("%s of %s was not emitted: %s", event, pipeline, error)

@@ -17,6 +17,7 @@ from flywheel.cli import (
     health,
     manifests,
     models,
+    quarantine,
     resources,
     reviews,
     running,
@@ -24,7 +25,6 @@ from flywheel.cli import (
     stats,
     workspace,
 )
-from flywheel.cli.session import database_error
 from flywheel.errors import FlywheelError, ManifestError
 
 BAD_MANIFEST = 2
@@ -32,8 +32,8 @@ FAILED = 1
 
 # As the loop is met: set up, put into service, run, look, decide, take away.
 _ORDER = (
-    "init", "validate", "apply", "get", "delete", "graph", "run", "serve-models", "health", "stats", "drift", "model",
-    "review", "export", "logs", "dataset", "demo", "up",
+    "init", "upgrade", "validate", "apply", "get", "delete", "graph", "run", "serve-models", "health", "stats", "drift",
+    "model", "review", "quarantine", "export", "logs", "dataset", "demo", "up",
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ app = typer.Typer(
 )
 
 app.command("init")(workspace.init)
+app.command("upgrade")(workspace.upgrade)
 app.command("validate")(manifests.validate)
 app.command("apply")(manifests.apply)
 app.command("get")(resources.get)
@@ -66,6 +67,7 @@ app.command("stats")(stats.stats)
 app.add_typer(drift.app, name="drift")
 app.add_typer(models.app, name="model")
 app.add_typer(reviews.app, name="review")
+app.add_typer(quarantine.app, name="quarantine")
 app.command("export")(exports.export)
 app.command("logs")(running.logs)
 app.add_typer(datasets.app, name="dataset")
@@ -80,9 +82,6 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except ManifestError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(BAD_MANIFEST)
-    except Exception as error:
-        told = error if isinstance(error, FlywheelError) else database_error(error)
-        if told is None:
-            raise
-        sys.stderr.write(f"error: {told}\n")
+    except FlywheelError as error:
+        sys.stderr.write(f"error: {error}\n")
         sys.exit(FAILED)

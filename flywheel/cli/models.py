@@ -9,12 +9,15 @@ import typer
 
 from flywheel.cli import output
 from flywheel.cli.options import JsonOption, ModelArgument
-from flywheel.cli.session import open_database
+from flywheel.cli.session import open_database, open_workspace
 
 if TYPE_CHECKING:
     from flywheel.metadata.queries.models import Comparison, ModelDetails
+    from flywheel.registry.rollback import RolledBack
 
-app = typer.Typer(help="Look at models and their versions.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Look at models and their versions, and go back to one.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("list")
@@ -89,6 +92,48 @@ def compare(
         output.print_json(found)
     else:
         _print_comparison(found)
+
+
+@app.command()
+def rollback(
+    model: ModelArgument,
+    comment: Annotated[str, typer.Option("--comment", "-m", metavar="TEXT", help="Why; kept in the history.")],
+    version: Annotated[
+        int | None,
+        typer.Argument(metavar="VERSION", min=1, help="Default: the champion before this one.", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a former champion the champion again.
+
+    Model servers serve it within a second, batches planned from now on are scored by it, and drift is measured against
+    its own baseline. A retrain that is running was compared with another champion, and ends as rejected.
+    """
+    if not comment.strip():
+        raise typer.BadParameter("say why", param_hint="--comment")
+    found = _roll_back(model, version, comment.strip())
+    if as_json:
+        output.print_json(found)
+        return
+    output.say(f"{model} version {found.to_version} is the champion again, in place of version {found.from_version}")
+    output.say(f"next: flywheel run infer -p {found.pipeline}; a retrain may promote another version again")
+
+
+def _roll_back(model: str, version: int | None, reason: str) -> RolledBack:
+    from datetime import UTC, datetime
+
+    from flywheel.metadata.revisions import Revisions
+    from flywheel.registry.rollback import choose_version, roll_back
+    from flywheel.registry.store import Registry
+
+    workspace = open_workspace()
+    database = open_database(workspace)
+    registry = Registry(database, workspace.storage(), f"{workspace.lake.rstrip('/')}/models")
+    _, former = choose_version(registry, model, version)
+    revisions = Revisions(database)
+    in_service = former.pipeline in revisions.names()
+    pipeline = revisions.current(former.pipeline).pipeline if in_service else None
+    return roll_back(registry, model, version, pipeline, reason, datetime.now(UTC))
 
 
 def _print_comparison(found: Comparison) -> None:

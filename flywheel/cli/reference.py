@@ -28,6 +28,8 @@ from flywheel.metadata.queries.models import Comparison, MetricComparison, Model
 from flywheel.metadata.queries.pipelines import AppliedPipeline, ConnectionSummary, PipelineSummary
 from flywheel.metadata.queries.reviews import ReviewEntry
 from flywheel.metadata.queries.stats import FeedbackStats, PredictionStats, TrainingStats
+from flywheel.records.refused import RefusedExample, RefusedReason
+from flywheel.registry.rollback import RolledBack
 
 WIDTH = 100
 # What `--json` prints, by command; the names are those of TYPES.
@@ -45,7 +47,9 @@ ANSWERS = {
     "model show": "a ModelDetails",
     "model history": "a list of ModelHappening, the oldest first",
     "model compare": "a Comparison",
+    "model rollback": "a RolledBack",
     "review list": "a list of ReviewEntry",
+    "quarantine list": "a list of RefusedReason, the commonest first",
     "export": "a FolderExport",
 }
 TYPES: tuple[type, ...] = (
@@ -56,7 +60,7 @@ TYPES: tuple[type, ...] = (
     PipelineStats, PredictionStats, FeedbackStats, TrainingStats,
     Check, FeatureDrift,
     ModelSummary, ModelDetails, ModelHappening, Comparison, MetricComparison,
-    ReviewEntry,
+    RolledBack, ReviewEntry, RefusedReason, RefusedExample,
     FolderExport,
 )  # fmt: skip
 

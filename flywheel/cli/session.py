@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flywheel.errors import FlywheelError
 
@@ -12,17 +12,26 @@ if TYPE_CHECKING:
     from flywheel.metadata.database import Database
     from flywheel.workspace import Workspace
 
+T = TypeVar("T")
+
 
 def open_workspace() -> Workspace:
     """Return the workspace of the working directory."""
+    from flywheel.workspace import Workspace
+
+    return read_settings(Workspace)
+
+
+def read_settings(kind: Callable[..., T], **given: object) -> T:
+    """Read settings from ``given`` (what is not None), ``FLYWHEEL_*`` variables and flywheel.toml."""
     import tomllib
 
     from pydantic import ValidationError
 
-    from flywheel.workspace import CONFIG_FILE, Workspace
+    from flywheel.workspace import CONFIG_FILE
 
     try:
-        return Workspace()
+        return kind(**{name: value for name, value in given.items() if value is not None})
     except tomllib.TOMLDecodeError as error:
         raise FlywheelError(f"{CONFIG_FILE} is not valid TOML: {error}") from error
     except ValidationError as error:
@@ -33,26 +42,17 @@ def open_workspace() -> Workspace:
 
 
 def open_database(workspace: Workspace | None = None) -> Database:
-    """Return the workspace's metadata database; FlywheelError where ``flywheel init`` has not been run."""
+    """Return the workspace's metadata database; FlywheelError where it is not there, or not this Flywheel's."""
+    database = existing_database(workspace)
+    database.require()
+    return database
+
+
+def existing_database(workspace: Workspace | None = None) -> Database:
+    """Return the workspace's metadata database, whichever Flywheel made it."""
     database = (workspace or open_workspace()).database()
     file = database.url.database
     # Connecting would create the file, and a reading command leaves nothing behind.
     if database.url.get_backend_name() == "sqlite" and file and not Path(file).exists():
         raise FlywheelError(f"no Flywheel workspace here: {file} does not exist", next_step="flywheel init")
-    database.require()
     return database
-
-
-def database_error(error: Exception) -> FlywheelError | None:
-    """Return what a database's driver raised as one line, or None if it was something else."""
-    if "sqlalchemy" not in sys.modules:
-        return None
-    from sqlalchemy.exc import DBAPIError
-
-    if not isinstance(error, DBAPIError):
-        return None
-    reason = str(error.orig).strip().splitlines()[0]
-    return FlywheelError(
-        f"the metadata database does not answer: {reason}",
-        next_step="check FLYWHEEL_DATABASE_URL, run flywheel init if it is new, then try again",
-    )

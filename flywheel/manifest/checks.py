@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flywheel.errors import did_you_mean
 from flywheel.manifest.problems import Finding, Path
+from flywheel.manifest.retention import retention_problems
 from flywheel.manifest.stage_checks import STAGES, stage_problems
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def pipeline_problems(pipeline: Pipeline) -> list[Finding]:
 
 def whole_problems(pipeline: Pipeline) -> list[Finding]:
     """What is wrong with a pipeline that has all of its documents, beside what ``pipeline_problems`` finds."""
-    return [*_retraining(pipeline), *_sampling(pipeline)]
+    return [*_retraining(pipeline), *_sampling(pipeline), *retention_problems(pipeline)]
 
 
 def _names(pipeline: Pipeline) -> Iterator[Finding]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
-from flywheel.manifest.fields import Endpoint, Name, Spec
+from flywheel.manifest.fields import AwsBlock, Endpoint, Name, Spec, Token, Url, is_loopback
 from flywheel.manifest.jsonpath import JsonPath
 from flywheel.manifest.loop import TrainingConfig
 
@@ -85,8 +86,8 @@ class WebhookSinkSpec(Spec):
     """Posts alerts in Alertmanager's v2 format; at least once."""
 
     type: Literal["webhook"]
-    url: str = Field(pattern=r"^https?://", description="a URL that starts with http:// or https://")
-    token: SecretStr | None = Field(default=None, description="Sent as a bearer token")
+    url: Url = Field(pattern=r"^https?://", description="a URL that starts with http:// or https://")
+    token: Token = Field(default=None, description="Sent as a bearer token")
     labels: dict[str, str] = Field(default_factory=dict, description="Added to every alert")
     timeout_seconds: float = Field(default=10, gt=0)
 
@@ -106,6 +107,34 @@ class ModelServerSpec(Spec):
     """Where the server called ``NAME`` in a manifest's ``model_endpoint: NAME:PORT`` is reached."""
 
     address: Endpoint = Field(pattern=r"^[A-Za-z0-9._-]+:\d{1,5}$", description="host:port")
+    tls: bool = Field(default=False, description="Whether the server speaks TLS")
+    ca_file: str | None = Field(
+        default=None, description="PEM file of the authority to trust; default: those that gRPC comes with"
+    )
+    server_name: str | None = Field(
+        default=None, description="The name in the server's certificate, where it is not the address's host"
+    )
+    certificate_file: str | None = Field(default=None, description="PEM file, for a server that asks for a certificate")
+    key_file: str | None = Field(default=None, description="PEM file, the certificate's key")
+    token: Token = Field(default=None, description="Sent as a bearer token; write ${NAME}")
+    plain_token: bool = Field(default=False, description="Send the token without TLS, inside an encrypted network")
+
+    def from_folder(self, folder: Path) -> Self:
+        """Return it with its files' paths absolute; relative ones start from ``folder``."""
+        files = {name: getattr(self, name) for name in ("ca_file", "certificate_file", "key_file")}
+        return self.model_copy(update={name: str(folder / file) for name, file in files.items() if file is not None})
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        of_tls = ("ca_file", "server_name", "certificate_file", "key_file")
+        given = [name for name in of_tls if getattr(self, name) is not None]
+        if given and not self.tls:
+            raise ValueError(f"without `tls: true` there is no use for {', '.join(given)}")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file need each other")
+        if self.token is not None and not (self.tls or self.plain_token or is_loopback(self.address)):
+            raise ValueError("a token is not sent in the clear: give `tls: true`, or `plain_token: true` if you must")
+        return self
 
 
 class StorageSpec(Spec):
@@ -113,10 +142,23 @@ class StorageSpec(Spec):
 
     prefix: str = Field(min_length=1, description="A URI such as s3://bucket, or a folder")
     root: str = Field(description="A folder, or an s3:// URI")
-    endpoint_url: str | None = None
+    endpoint_url: Url | None = None
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
     region: str | None = None
+    timeout_seconds: float = Field(
+        default=30, gt=0, description="How long a request to a bucket may take; it is repeated for four times as long"
+    )
+    block: AwsBlock | None = Field(
+        default=None, description="A block of prefect-aws, in place of the endpoint, the keys and the region"
+    )
+
+    @model_validator(mode="after")
+    def _says_it_once(self) -> Self:
+        said = [self.endpoint_url, self.access_key_id, self.secret_access_key, self.region]
+        if self.block is not None and any(each is not None for each in said):
+            raise ValueError("the block has the endpoint, the keys and the region: leave them out here")
+        return self
 
 
 class SourceDocument(Document):

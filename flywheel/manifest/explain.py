@@ -13,6 +13,7 @@ from flywheel.errors import did_you_mean
 from flywheel.manifest.locate import Place, locate, value_at
 from flywheel.manifest.problems import Finding, PartsError, Path, Problem, path_text
 from flywheel.manifest.yaml_text import Node
+from flywheel.redact import hide_passwords
 
 _KINDS = {
     "string": "text",
@@ -76,7 +77,7 @@ def show(value: Any) -> str:
     """A value as a person wrote it, cut to 80 characters; nothing for a mapping or a list."""
     if value is None or isinstance(value, dict | list):
         return ""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = hide_passwords(str(value).lower() if isinstance(value, bool) else str(value))
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 

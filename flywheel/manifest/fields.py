@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 RESERVED_COLUMNS = frozenset(
     {
@@ -62,6 +64,36 @@ def check_port(value: str) -> str:
     return value
 
 
+def is_loopback(address: str) -> bool:
+    """Whether what is sent to an address stays on this machine.
+
+    >>> is_loopback("127.0.0.1:50051"), is_loopback("[::1]:50051"), is_loopback("0.0.0.0:50051")
+    (True, True, False)
+    """
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_url(value: str) -> str:
+    """Refuse a user or a password in a URL: URLs are shown, in errors and in ``flywheel get``."""
+    if "@" in urlsplit(value).netloc:
+        raise ValueError("must not hold a user or a password: it is shown to whoever may see the rest")
+    return value
+
+
+def check_token(value: SecretStr | None) -> SecretStr | None:
+    """Refuse what no HTTP header can carry; the message does not repeat it."""
+    if value is None:
+        return None
+    token = value.get_secret_value().strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("must be letters, digits and signs of ASCII without spaces, at least one")
+    return SecretStr(token)
+
+
 def parse_duration(value: object) -> object:
     """Turn ``"36h"``, ``"7d"`` or ``"2w"`` into a timedelta; ISO 8601 (``"P7D"``) is left to pydantic.
 
@@ -108,6 +140,13 @@ def check_cron(value: str) -> str:
     return value
 
 
+def check_aws_block(value: str) -> str:
+    """Refuse what is not the name of a block that holds credentials of an S3."""
+    if re.fullmatch(r"(aws-credentials|minio-credentials|s3-bucket)/[a-z0-9-]+", value) is None:
+        raise ValueError("is not a block: write aws-credentials/NAME, minio-credentials/NAME or s3-bucket/NAME")
+    return value
+
+
 def assume_utc(value: datetime) -> datetime:
     """A time without a zone is UTC; any other is turned into it. ValueError where the calendar ends on the way."""
     try:
@@ -120,6 +159,11 @@ Name = Annotated[str, AfterValidator(check_name), Field(description="Lower-case 
 Identifier = Annotated[str, AfterValidator(check_identifier), Field(description="Letters, digits and underscores")]
 Column = Annotated[Identifier, AfterValidator(check_column)]
 Endpoint = Annotated[str, AfterValidator(check_port)]
+# A block that prefect-aws knows; the engine does not, and hands the name to whoever does.
+AwsBlock = Annotated[str, AfterValidator(check_aws_block)]
+# In one piece: Prefect sees no secret in Annotated[SecretStr, …] | None, and would store asterisks in its place.
+Url = Annotated[str, AfterValidator(check_url)]
+Token = Annotated[SecretStr | None, AfterValidator(check_token)]
 Cron = Annotated[str, AfterValidator(check_cron)]
 Moment = Annotated[datetime, AfterValidator(assume_utc)]
 Span = Annotated[timedelta, BeforeValidator(parse_duration), Field(ge=timedelta(0)), AfterValidator(check_century)]
@@ -131,4 +175,4 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 class Spec(BaseModel):
     """Base of every part of a manifest: unknown fields are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,11 +10,12 @@ from pydantic import Field, model_validator
 from flywheel.manifest.cel import CelText
 from flywheel.manifest.documents import Document
 from flywheel.manifest.features import Feature, FeatureConfig
-from flywheel.manifest.fields import Cron, Name, Spec
+from flywheel.manifest.fields import Cron, Name, Span, Spec
 from flywheel.manifest.inference import InferenceConfig
 from flywheel.manifest.jsonpath import JsonPath
 from flywheel.manifest.loop import DriftConfig, ExportConfig, FeedbackConfig, TrainingConfig
 from flywheel.manifest.problems import Finding, PartsError
+from flywheel.manifest.retention import Retention
 
 
 class FeatureStage(Spec):
@@ -65,6 +67,10 @@ class SinkRef(Spec):
 
 class Batching(Spec):
     max_rows: int = Field(default=10_000, ge=1, le=10_000_000, description="Records in one micro-batch")
+    max_ahead: Span = Field(
+        default=timedelta(days=1),
+        description="Records and events that happen later than this after they are read are quarantined",
+    )
 
 
 class Schedules(Spec):
@@ -75,6 +81,8 @@ class Schedules(Spec):
     check_drift: Cron | None = "15 * * * *"
     retrain: Cron | None = None
     reconcile: Cron | None = "45 * * * *"
+    rescore: Cron | None = None
+    maintain: Cron | None = "30 3 * * *"
 
 
 class PipelineSpec(Spec):
@@ -87,6 +95,7 @@ class PipelineSpec(Spec):
     training: TrainingConfig | None = None
     sinks: list[SinkRef] = Field(default_factory=list)
     batch: Batching = Batching()
+    retention: Retention = Retention()
     schedules: Schedules = Schedules()
 
 

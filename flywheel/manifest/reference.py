@@ -20,7 +20,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from flywheel.manifest import documents, features, inference, loop, pipeline
+from flywheel.manifest import documents, features, inference, loop, pipeline, retention
 from flywheel.manifest.cel import CelText
 from flywheel.manifest.jsonpath import JsonPath
 
@@ -60,6 +60,7 @@ SECTIONS = (
     Section("Gate", "`gate`", loop.Gate),
     Section("Sink reference", "each of `sinks`", pipeline.SinkRef),
     Section("Batch", "`batch`", pipeline.Batching),
+    Section("Retention", "`retention`", retention.Retention),
     Section("Schedules", "`schedules`", pipeline.Schedules),
     Section("Source: files", "`spec` of `kind: Source`", documents.FilesSourceSpec),
     Section("Source: sql", "`spec` of `kind: Source`", documents.SqlSourceSpec),
@@ -80,8 +81,8 @@ This page is generated: `python -m flywheel.manifest.reference docs/manifest.md`
 A file holds one or more YAML documents, each with `apiVersion: flywheel-ml.io/v1`, a `kind`, `metadata` and a `spec`.
 One is the pipeline (`kind: FlywheelPipeline`); the others (`Source`, `Sink`, `ModelServer`, `Storage`, `Training`) say
 what its names stand for, and may be in files of their own. `flywheel validate -f` names every error with its file,
-line, path and value; an unknown field is an error. `${NAME}` in a text of a Source, Sink or Storage is read from the
-environment.
+line, path and value; an unknown field is an error. `${NAME}` in a text of a Source, Sink,
+ModelServer or Storage is read from the environment.
 
 | written as | means |
 |---|---|

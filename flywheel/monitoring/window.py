@@ -29,28 +29,35 @@ def latest_window(profiles: LakeTable, baseline_id: str, config: DriftConfig, as
     """Return the newest window of a pipeline that was known at ``as_of``.
 
     A window by rows takes the newest whole batches until it has ``window_size`` rows; a window by time those whose
-    newest event is younger than ``window``. Only batches profiled on ``baseline_id`` count, so a window starts anew
-    with it.
+    newest event is younger than ``window``. Only batches profiled on ``baseline_id`` count, and none before the last
+    batch on another one: a window starts anew with its baseline, also when an old model comes back.
     """
-    known = (pl.col("baseline_id") == baseline_id) & (pl.col("predicted_at") <= as_of)
+    known = pl.col("predicted_at") <= as_of
     if config.window is not None:
         start = as_of - config.window
         # Without an upper limit: a record can be known before its event.
-        rows = profiles.read(profiles.files(dates=(start.date(), date.max)))
-        return _window(rows.filter(known, pl.col("last_event") > start))
-    return _newest_rows(profiles, known, config.window_size or DEFAULT_WINDOW_ROWS)
+        rows = profiles.read(profiles.files(dates=(start.date(), date.max))).filter(known)
+        return _window(_since_its_return(rows, baseline_id).filter(pl.col("last_event") > start))
+    return _newest_rows(profiles, baseline_id, known, config.window_size or DEFAULT_WINDOW_ROWS)
 
 
-def _newest_rows(profiles: LakeTable, known: pl.Expr, size: int) -> Window:
+def _newest_rows(profiles: LakeTable, baseline_id: str, known: pl.Expr, size: int) -> Window:
     """Read backwards, a month of partitions at a time, until the batches have ``size`` rows."""
     dates = profiles.dates()
-    found = pl.DataFrame(schema=profiles.schema)
+    read = found = pl.DataFrame(schema=profiles.schema)
     while dates and _batches(found)["rows"].sum() < size:
         chunk, dates = dates[-_DAYS_AT_ONCE:], dates[:-_DAYS_AT_ONCE]
-        found = pl.concat([found, profiles.read(profiles.files(dates=(chunk[0], chunk[-1]))).filter(known)])
+        read = pl.concat([read, profiles.read(profiles.files(dates=(chunk[0], chunk[-1]))).filter(known)])
+        found = _since_its_return(read, baseline_id)
     batches = _batches(found).with_columns(newer=pl.col("rows").cum_sum() - pl.col("rows"))
     wanted = batches.filter(pl.col("newer") < size)["batch_id"]
     return _window(found.filter(pl.col("batch_id").is_in(wanted.implode())))
+
+
+def _since_its_return(rows: pl.DataFrame, baseline_id: str) -> pl.DataFrame:
+    is_own = pl.col("baseline_id") == baseline_id
+    before = rows.filter(~is_own)["batch_id"].max()
+    return rows.filter(is_own, pl.col("batch_id") > (before if before is not None else -1))
 
 
 def _window(rows: pl.DataFrame) -> Window:

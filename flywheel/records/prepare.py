@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
@@ -11,6 +12,7 @@ from flywheel.manifest.pipeline import Pipeline
 from flywheel.manifest.schema import record_schema
 from flywheel.records.complaints import Complaint, any_complaint, reasons
 from flywheel.records.conform import conform
+from flywheel.records.horizon import Horizon
 from flywheel.records.records import Records
 from flywheel.records.sample_key import sample_keys
 from flywheel.records.times import parse_times
@@ -58,14 +60,22 @@ def needed_paths(pipeline: Pipeline, event_time: JsonPath) -> list[JsonPath]:
     return list(dict.fromkeys(paths))
 
 
-def prepare(records: Records, pipeline: Pipeline, event_time: JsonPath) -> Prepared:
+def prepare(records: Records, pipeline: Pipeline, event_time: JsonPath, as_of: datetime | None = None) -> Prepared:
     """Read, check and transform a batch as the manifest says.
 
-    A record is quarantined when it can't be read, has no id or no event time, breaks a rule of a feature, or has the id
-    of an earlier good record of the batch; the reason names every field that is wrong.
+    A record is quarantined when it can't be read, has no id or no event time, happens more than ``batch.max_ahead``
+    after ``as_of`` (None: however late), breaks a rule of a feature, or has the id of an earlier good record of the
+    batch; the reason names every field that is wrong.
     """
     ids, id_complaints = _ids(records, pipeline)
     times, time_complaints = _times(records, event_time)
+    if as_of is not None:
+        horizon = Horizon(as_of, pipeline.spec.batch.max_ahead)
+        time_complaints.append(
+            Complaint(
+                horizon.is_beyond(times), f"event_time ({event_time})", f"is {horizon}", records.values[event_time]
+            )
+        )
     features = [conform(feature, records.values[feature.source_field]) for feature in pipeline.features]
     field_complaints = [*id_complaints, *time_complaints, *(c for done in features for c in done.complaints)]
     complaints = [_unreadable(records), *(_where_readable(c, records) for c in field_complaints)]

@@ -2,5 +2,6 @@
 
 Read in this order: ``scoring`` (an estimator's answer as tensors), ``models`` (which versions are loaded, and how a
 promotion reaches them), ``requests`` (a protocol request to a matrix and back), ``servicer`` (the protocol's calls),
-``server`` (the process).
+``server`` (the process). Who may ask: ``settings`` (what is asked for), ``tls``, ``tokens``; ``watched`` reads their
+files again when they are renewed.
 """

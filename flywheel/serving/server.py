@@ -19,6 +19,9 @@ from flywheel.registry.store import Registry
 from flywheel.serving.drain import Drain
 from flywheel.serving.models import Models
 from flywheel.serving.servicer import InferenceServicer
+from flywheel.serving.settings import OPEN, ServerAccess
+from flywheel.serving.tls import server_credentials
+from flywheel.serving.tokens import Refusals, TokenGuard, token_source
 
 _log = logging.getLogger("flywheel.serving")
 _MAX_REQUEST_BYTES = 512 * 2**20
@@ -35,13 +38,24 @@ class ModelServer:
         How often promotions are looked for.
     workers
         Requests answered at once. Default: the machine's cores.
+    access
+        TLS and tokens. Default: neither.
     """
 
     def __init__(
-        self, registry: Registry, address: str, *, poll_seconds: float = 1.0, workers: int | None = None
+        self,
+        registry: Registry,
+        address: str,
+        *,
+        poll_seconds: float = 1.0,
+        workers: int | None = None,
+        access: ServerAccess = OPEN,
     ) -> None:
         self.address = address
         self.models = Models(registry)
+        self.refusals = Refusals()
+        self._access = access
+        self._access.check(address)
         self._poll_seconds = poll_seconds
         self._stopping = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="flywheel-champions", daemon=True)
@@ -54,14 +68,17 @@ class ModelServer:
             ("grpc.so_reuseport", 0),  # else a second server shares the port without a word
         ]
         self._drain = Drain()
-        self._server = grpc.server(pool, options=options, interceptors=[self._drain])
-        add_GRPCInferenceServiceServicer_to_server(InferenceServicer(self.models), self._server)
+        self._credentials = server_credentials(self._access)
+        tokens = token_source(self._access)
+        guards = [TokenGuard(tokens, self.refusals)] if tokens is not None else []
+        self._server = grpc.server(pool, options=options, interceptors=[*guards, self._drain])
+        add_GRPCInferenceServiceServicer_to_server(InferenceServicer(self.models, self.refusals), self._server)
 
     def start(self) -> str:
         """Load the champions, listen and return the address; a champion whose file is refused is left out."""
         host = self.address.rpartition(":")[0]
         try:
-            port = self._server.add_insecure_port(self.address)
+            port = self._listen()
         except RuntimeError as error:
             raise FlywheelError(
                 f"can't listen on {self.address}; another process may do so already",
@@ -90,6 +107,11 @@ class ModelServer:
     ) -> None:
         self.stop()
 
+    def _listen(self) -> int:
+        if self._credentials is None:
+            return int(self._server.add_insecure_port(self.address))
+        return int(self._server.add_secure_port(self.address, self._credentials))
+
     def _poll(self) -> None:
         while not self._stopping.wait(self._poll_seconds):
             try:
@@ -98,7 +120,7 @@ class ModelServer:
                 _log.warning("can't read the registry, serving what is loaded: %s", error)
 
 
-def serve(registry: Registry, address: str, ready_file: Path | None = None) -> None:
+def serve(registry: Registry, address: str, ready_file: Path | None = None, access: ServerAccess = OPEN) -> None:
     """Serve until SIGTERM or SIGINT, in the main thread.
 
     Parameters
@@ -110,8 +132,8 @@ def serve(registry: Registry, address: str, ready_file: Path | None = None) -> N
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
-    with ModelServer(registry, address) as server:
-        _log.info("listening on %s", server.address)
+    with ModelServer(registry, address, access=access) as server:
+        _log.info("listening on %s, %s", server.address, access.summary)
         if ready_file is not None:
             partial = ready_file.with_name(f"{ready_file.name}.tmp")
             partial.write_text(server.address)

@@ -13,12 +13,13 @@ import grpc
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceServicer
 
-from flywheel.errors import FlywheelError, NotFoundError, TamperedModelError
+from flywheel.errors import FlywheelError, NotFoundError, TamperedModelError, TransientError
 from flywheel.inference.model_info import TensorInfo
 from flywheel.registry.version import RegisteredModel
 from flywheel.serving.models import Models
 from flywheel.serving.requests import read_matrix, write_response
 from flywheel.serving.scoring import input_tensor, output_tensors, score
+from flywheel.serving.tokens import Refusals
 
 _log = logging.getLogger("flywheel.serving")
 
@@ -26,8 +27,9 @@ _log = logging.getLogger("flywheel.serving")
 class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]  # generated without types
     """Answers from the models that are loaded."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, refusals: Refusals) -> None:
         self._models = models
+        self._refusals = refusals
 
     def ServerLive(self, request: Any, context: grpc.ServicerContext) -> Any:
         return pb.ServerLiveResponse(live=True)
@@ -36,9 +38,9 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]  # 
         return pb.ServerReadyResponse(ready=True)
 
     def ServerMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
-        return pb.ServerMetadataResponse(
-            name="flywheel", version=version("flywheel-batch"), extensions=["model_repository"]
-        )
+        # The protocol has no place for counts; an extension's name is text that every client can read.
+        extensions = ["model_repository", f"refused_requests:{self._refusals.total}"]
+        return pb.ServerMetadataResponse(name="flywheel", version=version("flywheel-batch"), extensions=extensions)
 
     def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:
         try:
@@ -52,11 +54,18 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]  # 
             registered = self._models.get(request.name, request.version).registered
             return pb.ModelMetadataResponse(
                 name=request.name,
-                versions=[str(each.version) for each in self._models.registry.versions(request.name)],
+                versions=[str(number) for number in self._versions(registered)],
                 platform=f"sklearn_{registered.card.algorithm}",
                 inputs=[_described(input_tensor(registered.card))],
                 outputs=[_described(tensor) for tensor in output_tensors(registered.card)],
             )
+
+    def _versions(self, registered: RegisteredModel) -> list[int]:
+        """All versions that can be asked for; while the registry can't be read, the one that is loaded."""
+        try:
+            return [each.version for each in self._models.registry.versions(registered.model_id)]
+        except TransientError:
+            return [registered.version]
 
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _statuses(context):
@@ -101,6 +110,8 @@ def _statuses(context: grpc.ServicerContext) -> Iterator[None]:
         context.abort(grpc.StatusCode.NOT_FOUND, error.what)
     except TamperedModelError as error:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+    except TransientError as error:  # clients ask again
+        context.abort(grpc.StatusCode.UNAVAILABLE, error.what)
     except ValueError as error:  # the request's own, or the estimator's about the values in it
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
     except Exception as error:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import os
-import pickle
-import zipfile
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import skops.io
+from forgeries import AS_OF, CARD, forgeries, model_bytes
 from hostile import attack
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,54 +15,13 @@ from sklearn.linear_model import SGDRegressor
 from flywheel.errors import TamperedModelError
 from flywheel.lake.storage import StorageMap
 from flywheel.metadata.database import Database
-from flywheel.records.encode import Encoding, Input
-from flywheel.registry.card import ModelCard
 from flywheel.registry.loading import digest, load_verified
 from flywheel.registry.store import Registry
 from flywheel.registry.version import RegisteredModel
 from flywheel.serving.models import Models
 
-AS_OF = datetime(2013, 2, 1, tzinfo=UTC)
-CARD = ModelCard(
-    task="regression",
-    algorithm="sgd",
-    encoding=Encoding(inputs=[Input(feature=name, kind="number") for name in ("wind", "distance")]),
-    rows=20,
-    as_of=AS_OF,
-    baseline_id="b1",
-)
-
-
-def model_bytes(slope: float) -> bytes:
-    matrix = np.random.default_rng(0).normal(size=(20, 2))
-    return bytes(skops.io.dumps(SGDRegressor().fit(matrix, slope * matrix[:, 0])))
-
-
 GOOD, OTHER = model_bytes(1.0), model_bytes(-5.0)
-
-
-class Evil:
-    def __reduce__(self) -> Any:
-        return os.mkdir, ("pwned",)
-
-
-def zipped(name: str, content: bytes) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr(name, content)
-    return stream.getvalue()
-
-
-FORGERIES: dict[str, Callable[[], bytes]] = {
-    "a byte changed": lambda: GOOD[:500] + bytes([GOOD[500] ^ 1]) + GOOD[501:],
-    "cut short": lambda: GOOD[:-1],
-    "something after it": lambda: GOOD + b"\0",
-    "another's": lambda: OTHER,
-    "a pickle": lambda: pickle.dumps(Evil()),
-    "a pickle in a zip": lambda: zipped("schema.json", pickle.dumps(Evil())),
-    "a zip that climbs out": lambda: zipped("../../pwned", b"{}"),
-    "empty": lambda: b"",
-}
+FORGERIES = forgeries(GOOD, OTHER)
 
 
 @pytest.fixture
@@ -95,7 +47,7 @@ def test_a_forged_file_is_refused_by_name_and_the_champion_keeps_serving(registr
     assert served.get("delays").registered.version == champion.version
     # The next version's own file is good when it is registered, and is swapped before it is loaded.
     _, file = register(registry, "second", GOOD + b" ")
-    file.write_bytes(FORGERIES[forgery]())
+    file.write_bytes(FORGERIES[forgery])
     registry.promote("delays", 2, 1, "test", AS_OF)
     with pytest.raises(TamperedModelError, match="keeps serving") as refused:
         registry.load("delays", 2)
@@ -107,7 +59,7 @@ def test_a_forged_file_is_refused_by_name_and_the_champion_keeps_serving(registr
 
 @pytest.mark.parametrize("forgery", [name for name in FORGERIES if name not in ("a byte changed", "another's")])
 def test_a_forged_file_whose_hash_was_forged_too_is_not_run(registry: Registry, forgery: str) -> None:
-    data = FORGERIES[forgery]()
+    data = FORGERIES[forgery]
     register(registry, "first", data)
     try:
         loaded = registry.load("delays", 1)

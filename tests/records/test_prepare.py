@@ -29,6 +29,21 @@ NOON = "2013-01-01T12:00:00Z"
 Make = Callable[..., Any]
 
 
+def test_what_happens_long_after_it_is_read_is_quarantined(pipeline_of: Make, records_of: Make) -> None:
+    pipeline = pipeline_of([{"name": "wind", "source_field": "$.wind"}])
+    times = [NOON, "2013-01-02T12:00:00Z", "2013-01-02T12:00:01Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"]
+    frame = pl.DataFrame({"id": [*"abcde"], "timestamp": times, "wind": [1.0] * 5})
+    done = prepare(records_of(frame, pipeline), pipeline, TIME, datetime(2013, 1, 1, 12, tzinfo=UTC))
+    assert done.rows["prediction_id"].to_list() == ["a", "b", "e"]
+    assert done.quarantined["prediction_id"].to_list() == ["c", "d"]
+    assert done.quarantined["reason"][1] == (
+        "event_time ($.timestamp) = '9999-12-31T23:59:59Z' is more than 1 day (batch.max_ahead) after it was "
+        "read at 2013-01-01T12:00:00Z"
+    )
+    at_the_end = prepare(records_of(frame, pipeline), pipeline, TIME, datetime(9999, 12, 31, 12, tzinfo=UTC))
+    assert at_the_end.rows.height == 5
+
+
 def test_rows_have_the_columns_of_the_log(pipeline_of: Make, records_of: Make) -> None:
     pipeline = pipeline_of(
         [

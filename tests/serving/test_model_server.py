@@ -12,7 +12,7 @@ import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from flywheel.errors import FlywheelError
+from flywheel.errors import DatabaseDownError, FlywheelError
 from flywheel.serving.server import ModelServer
 
 
@@ -270,6 +270,21 @@ def test_a_lost_database_does_not_stop_the_server(workshop, server, client, tmp_
     (tmp_path / "flywheel.db").rename(tmp_path / "away.db")
     time.sleep(0.2)
     assert client.infer("flights", features(workshop.matrix)).as_numpy("probabilities") is not None
+
+
+def test_a_database_that_restarts_is_not_needed_to_describe_a_model(workshop, server, client, monkeypatch):
+    registered, _ = workshop.flights("a")
+    workshop.promote(registered)
+    client.load_model("flights")
+
+    def away(*_: object) -> None:
+        raise DatabaseDownError("it restarts")
+
+    for asked in ("versions", "load"):
+        monkeypatch.setattr(type(workshop.registry), asked, away)
+    assert client.get_model_metadata("flights").versions == ["1"]
+    other = status_of(lambda: client.infer("flights", features(workshop.matrix), model_version="7"))
+    assert other == ("UNAVAILABLE", "it restarts")
 
 
 def test_two_servers_do_not_share_an_address(workshop, server):
