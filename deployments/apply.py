@@ -17,6 +17,7 @@ from flywheel.manifest.connections import named_connections
 from flywheel.manifest.documents import Document
 from flywheel.manifest.pipeline import Pipeline
 from flywheel.metadata.revisions import Revisions
+from flywheel.registry.store import Registry
 from flywheel.workspace import Workspace
 
 _BLOCK_TYPES: dict[str, type[Block]] = {
@@ -25,7 +26,10 @@ _BLOCK_TYPES: dict[str, type[Block]] = {
     "ModelServer": blocks.FlywheelModelServer,
     "Storage": blocks.FlywheelStorage,
 }
-_ALL_FLOWS = ["infer", "join-feedback", "check-drift", "export-training", "retrain", "promote", "reconcile"]
+_ALL_FLOWS = [
+    "infer", "rescore", "maintain", "join-feedback", "check-drift", "export-training", "retrain", "promote",
+    "reconcile",
+]  # fmt: skip
 
 
 def apply(bundle: Bundle, workspace: Workspace) -> list[str]:
@@ -88,7 +92,16 @@ def _apply_pipeline(pipeline: Pipeline, bundle: Bundle, revisions: Revisions, wo
     return [
         f"pipeline {name}: revision {number}{'' if changed else ', unchanged'}",
         *(f"deployment {deployment.name}: {_state(deployment, updated)}" for deployment in wanted),
+        *_first_step(pipeline, workspace),
     ]
+
+
+def _first_step(pipeline: Pipeline, workspace: Workspace) -> Iterable[str]:
+    """What must come before the first ``infer``, where that has not been done yet."""
+    model_id = pipeline.inference.model_id
+    registry = Registry(workspace.database(), workspace.storage(), f"{workspace.lake}/models")
+    if pipeline.training is not None and registry.champion(model_id) is None:
+        yield f"next: flywheel run retrain -p {pipeline.name}  (infer waits for the first champion of {model_id})"
 
 
 def _state(deployment: FlowDeployment, updated: Iterable[str]) -> str:

@@ -49,7 +49,12 @@ class FlowDeployment(BaseModel):
 def build_deployments(pipeline: Pipeline) -> list[FlowDeployment]:
     """Return the deployments of a pipeline; flows that its manifest has no part for are left out."""
     name, schedules = pipeline.name, pipeline.spec.schedules
-    found = [_deploy("infer", name, "Score new records and log every prediction", schedules.infer)]
+    found = [
+        _deploy("infer", name, "Score new records and log every prediction", schedules.infer),
+        _deploy("rescore", name, "Score again what a fallback answered", schedules.rescore),
+        _deploy("maintain", name, "Expire, compact and vacuum tables", schedules.maintain),
+        _deploy("reconcile", name, "Do what lost events should have done", schedules.reconcile),
+    ]
     if pipeline.feedback is not None:
         found.append(_deploy("join-feedback", name, "Join feedback events to predictions", schedules.join_feedback))
     if pipeline.drift is not None:
@@ -60,7 +65,6 @@ def build_deployments(pipeline: Pipeline) -> list[FlowDeployment]:
         found += [
             _retrain(pipeline),
             _deploy("promote", name, "Act on reviews: promote what was approved", None, on_collision="ENQUEUE"),
-            _deploy("reconcile", name, "Start retrains whose event was lost", schedules.reconcile),
         ]
     return found
 

@@ -8,12 +8,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
 from deployments.processes import model_server, prefect_server, worker
+from deployments.service import Say, revive, running
 from flywheel.errors import FlywheelError
 from flywheel.manifest.load import load_whole
 from flywheel.metadata.revisions import Revisions
@@ -24,8 +25,6 @@ from flywheel.workspace import Workspace
 _RUNS_SPEAK = {"PREFECT_LOGGING_LEVEL": "INFO"}
 _WATCH_SECONDS = 0.5
 _THIS_MACHINE = {"127.0.0.1", "localhost", "0.0.0.0"}  # noqa: S104 - compared with, not listened on
-
-Say = Callable[[str], None]
 
 
 def up(
@@ -40,7 +39,8 @@ def up(
     ManifestError
         A manifest is not valid; nothing was started.
     FlywheelError
-        A port is taken, or one of the processes ended by itself. Whatever was started is stopped again.
+        A port is taken, or one of the processes does not start, or ends by itself again and again; one that ends now
+        and then is started again. Whatever was started is stopped again.
     """
     bundle = load_whole(manifests) if manifests else None
     _require_free(f"127.0.0.1:{prefect_port}", "Prefect server", "flywheel up --port 4201")
@@ -49,7 +49,8 @@ def up(
     logs = home / "logs"
     with _until_interrupted(say), ExitStack() as stack:
         say("starting the Prefect server (the first time takes half a minute) …")
-        environment = stack.enter_context(prefect_server(home / "prefect", prefect_port, logs))
+        server = stack.enter_context(running(prefect_server(home / "prefect", prefect_port, logs)))
+        environment = server.environment
         # Prefect reads its settings on import, so what imports it comes after the server's address is known.
         os.environ.update(environment)
         from deployments.apply import apply
@@ -59,12 +60,14 @@ def up(
         for line in [*initialise(workspace), *crash_orphans(), *(apply(bundle, workspace) if bundle else [])]:
             say(line)
         say("starting the model server and the worker …")
-        stack.enter_context(model_server(environment, model_server_address, logs))
-        stack.enter_context(worker({**environment, **_RUNS_SPEAK}, logs))
+        models = stack.enter_context(running(model_server(environment, model_server_address, logs)))
+        runs = stack.enter_context(running(worker({**environment, **_RUNS_SPEAK}, logs)))
         stack.callback(say, "stopping …")
         for line in _where_and_what_next(workspace, environment["PREFECT_API_URL"], model_server_address):
             say(line)
-        _wait_for_an_end(logs)
+        while True:
+            revive([server, models, runs], say, after={runs.name: crash_orphans})
+            time.sleep(_WATCH_SECONDS)
 
 
 def _where_and_what_next(workspace: Workspace, api_url: str, model_server_address: str) -> Iterator[str]:
@@ -164,14 +167,3 @@ def _until_interrupted(say: Say) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _wait_for_an_end(logs: Path) -> None:
-    """Sleep until a signal comes; raise if one of our processes ends before."""
-    while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        time.sleep(_WATCH_SECONDS)
-    raise FlywheelError(
-        "the Prefect server, the worker or the model server ended by itself",
-        state="the others are stopped too; everything that was written stays",
-        next_step=f"see the ends of the files in {logs}, then: flywheel up",
-    )

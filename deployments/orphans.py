@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -10,7 +12,7 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Crashed
 
 from deployments.names import WORK_POOL
@@ -19,16 +21,28 @@ _TAKEN = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
 def crash_orphans() -> list[str]:
-    """Mark every run that a worker had taken as crashed, and return a line for each; no worker may be running.
+    """Mark every run that a worker had taken and that lives no more as crashed, and return a line for each.
 
-    Otherwise they would be shown as running for ever, and hold their deployment's one place for minutes.
+    All workers are on this machine, and none may be running. Otherwise these runs would be shown as running until they
+    are noticed for their silence, and hold their deployment's one place.
     """
     taken = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_TAKEN)))
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL]))
     lines = []
     with get_client(sync_client=True) as client:
-        while runs := client.read_flow_runs(flow_run_filter=taken, work_pool_filter=pool, limit=200):
-            for run in runs:
-                client.set_flow_run_state(run.id, Crashed(message="its process ended with the worker"), force=True)
-                lines.append(f"run {run.name}: was under way when its worker stopped, now marked as crashed")
+        found = client.read_flow_runs(flow_run_filter=taken, work_pool_filter=pool, limit=200)
+        for run in found:
+            if _lives(run):
+                continue
+            client.set_flow_run_state(run.id, Crashed(message="its process ended with the worker"), force=True)
+            lines.append(f"run {run.name}: was under way when its worker stopped, now marked as crashed")
     return lines
+
+
+def _lives(run: FlowRun) -> bool:
+    """Whether a run's process goes on without its worker; its number may be another process's by now."""
+    try:
+        arguments = Path(f"/proc/{int(run.infrastructure_pid or '')}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return False
+    return b"prefect" in arguments

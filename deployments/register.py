@@ -19,7 +19,8 @@ from prefect.events import DeploymentEventTrigger, Posture, ResourceSpecificatio
 from prefect.exceptions import ObjectNotFound
 
 from deployments.build import FlowDeployment, Trigger
-from deployments.names import WORK_POOL
+from deployments.names import TAG, WORK_POOL
+from deployments.settings import RUN_SETTINGS
 
 
 def register(deployments: list[FlowDeployment], working_dir: Path) -> list[str]:
@@ -34,6 +35,7 @@ def register(deployments: list[FlowDeployment], working_dir: Path) -> list[str]:
         "working_dir": str(working_dir),
         # With a command of its own a run is one process: the worker's default first resolves a workspace in another.
         "command": shlex.join([sys.executable, "-m", "prefect.engine"]),
+        "env": RUN_SETTINGS,
     }
     with get_client(sync_client=True) as client:
         changed = [each for each in deployments if _known_version(client, each.name) != _version(each, job)]
@@ -87,7 +89,7 @@ def _runner_deployment(deployment: FlowDeployment, job: Mapping[str, str]) -> Ru
         cron=deployment.cron,
         parameters={"pipeline": deployment.pipeline},
         description=deployment.description,
-        tags=["flywheel", deployment.pipeline],
+        tags=[TAG, deployment.pipeline],
         version=_version(deployment, job),
         concurrency_limit=ConcurrencyLimitConfig(
             limit=1, collision_strategy=ConcurrencyLimitStrategy(deployment.on_collision)

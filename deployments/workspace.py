@@ -1,4 +1,4 @@
-"""Sets a workspace up: folders, metadata tables, block types, the workspace block and the work pool."""
+"""Sets a workspace up: folders, metadata tables, block types, the workspace block, the work pool, automations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from prefect.workers.process import ProcessWorker
 import blocks
 from blocks.workspace import DEFAULT_NAME, FlywheelWorkspace
 from deployments.names import WORK_POOL
+from deployments.silence import watch_for_silence
 from flywheel.workspace import Workspace
 
 
@@ -27,6 +28,7 @@ def initialise(workspace: Workspace) -> list[str]:
             f"block types: {', '.join(kind.get_block_type_slug() for kind in blocks.ALL)}",
             f"block flywheel-workspace/{DEFAULT_NAME}: {_save_workspace(workspace)}",
             f"work pool {WORK_POOL}: {_create_work_pool(client)}",
+            *watch_for_silence(client),
         ]
 
 

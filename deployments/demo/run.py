@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from deployments.processes import free_port, model_server, prefect_server
+from deployments.service import running
 from flywheel.datasets.flights import write_flights
 from flywheel.workspace import Workspace
 
@@ -30,7 +31,10 @@ def run(workspace: Workspace, say: Say) -> None:
         say("writing the flights of 2013 as files, a day each, while the Prefect server starts …")
         with ThreadPoolExecutor(1) as beside:
             written = beside.submit(write_flights, demo.home / "flights", date(2013, 2, 1), date(2014, 1, 1))
-            environment = stack.enter_context(prefect_server(demo.home / "prefect", free_port(), demo.home / "logs"))
+            server = stack.enter_context(
+                running(prefect_server(demo.home / "prefect", free_port(), demo.home / "logs"))
+            )
+            environment = server.environment
             written.result()
         os.environ.update(environment, FLYWHEEL_HOME=str(demo.home))
         _set_up(demo, environment, stack)
@@ -55,7 +59,8 @@ def _set_up(demo: Workspace, environment: Mapping[str, str], stack: ExitStack) -
     initialise(demo)
     address = f"127.0.0.1:{free_port()}"
     with ThreadPoolExecutor(1) as beside:
-        serving = beside.submit(stack.enter_context, model_server(environment, address, demo.home / "logs"))
+        served = running(model_server(environment, address, demo.home / "logs"))
+        serving = beside.submit(stack.enter_context, served)
         with resources.as_file(resources.files("deployments") / "pipelines" / f"{PIPELINE}.yaml") as manifest:
             apply(load([manifest]), demo)
         # The replay is the clock here: a scheduled run would see the whole year at once.

@@ -25,6 +25,7 @@ import httpx
 import numpy as np
 import polars as pl
 
+from deployments.names import NEVER_BEGAN, SILENT
 from deployments.processes import free_port
 from flywheel.workspace import Workspace
 
@@ -129,7 +130,9 @@ class Stack:
         return {f"{flows[each['flow_id']]}/{each['name']}": each for each in self.ask("/deployments/filter")}
 
     def automations(self) -> list[dict[str, Any]]:
-        return sorted(self.ask("/automations/filter"), key=lambda each: str(each["name"]))
+        """All automations but those that ``init`` makes."""
+        found = [each for each in self.ask("/automations/filter") if each["name"] not in (SILENT, NEVER_BEGAN)]
+        return sorted(found, key=lambda each: str(each["name"]))
 
     def blocks(self) -> dict[str, dict[str, Any]]:
         """All blocks by type and name."""
@@ -186,7 +189,7 @@ def up(folder: Path, *arguments: str) -> Iterator[Stack]:
         )
         stack = Stack(folder, f"http://127.0.0.1:{port}/api", process)
         try:
-            wait_for("flywheel up", lambda: "Ctrl-C" in stack.said() or process.poll() is not None, 180)
+            wait_for("flywheel up", lambda: "Ctrl-C" in stack.said() or process.poll() is not None, 300)
             assert process.poll() is None, stack.said()
             yield stack
         finally:

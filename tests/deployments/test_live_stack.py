@@ -6,6 +6,7 @@ The tests share one stack and run in this order: the first is served by it, the 
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +16,16 @@ from typing import Any
 import pytest
 from live import MODEL, NAME, RECORDS, ROOT, Stack, children_of, up, wait_for, write_beans
 
+from deployments.names import NEVER_BEGAN, SILENT
 from deployments.processes import free_port
 from flywheel.context import Connections, open_pipeline
 from flywheel.metadata.schema import Retraining
 
-FLOWS = ["check-drift", "export-training", "infer", "join-feedback", "promote", "reconcile", "retrain"]
+FLOWS = [
+    "check-drift", "export-training", "infer", "join-feedback", "maintain", "promote", "reconcile", "rescore",
+    "retrain",
+]  # fmt: skip
+COFFEE = [f"{flow}/coffee" for flow in ("infer", "maintain", "reconcile", "rescore")]
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +112,11 @@ def test_logs_prints_what_runs_wrote_and_what_the_log_sink_was_given(again: Agai
 
 
 def test_init_and_apply_again_change_nothing(again: Again) -> None:
-    assert sorted(again.before[0]) == sorted([*(f"{flow}/{NAME}" for flow in FLOWS), "infer/coffee"])
+    assert sorted(again.before[0]) == sorted([*(f"{flow}/{NAME}" for flow in FLOWS), *COFFEE])
     assert again.after == again.before
     assert "flywheel-workspace/default: unchanged" in again.init
     assert "work pool flywheel: unchanged" in again.init
+    assert all(f"automation '{name}': unchanged" in again.init for name in (SILENT, NEVER_BEGAN))
     assert all("unchanged" in line for line in again.applied.splitlines()), again.applied
 
 
@@ -135,12 +142,20 @@ def test_delete_removes_what_is_the_pipelines_own(stack: Stack) -> None:
     assert f"pipeline {NAME}: out of service" in told
     assert "Source tastings: removed" in told
     assert "coffee" in listed
-    assert list(stack.deployments()) == ["infer/coffee"]
+    assert sorted(stack.deployments()) == COFFEE
     assert stack.automations() == []
     # What coffee names too has stayed; a storage is named by nobody.
     left = {name for name in stack.blocks() if not name.startswith("storage ")}
     assert left == {"workspace default", "source beans", "sink cups", "model-server roaster"}
     assert (stack.folder / ".flywheel" / "lake" / NAME / "predictions").exists()
+
+
+@pytest.mark.parametrize(("name", "command"), [("worker", b"worker"), ("model server", b"serve-models")])
+def test_a_process_that_is_killed_is_started_again(stack: Stack, name: str, command: bytes) -> None:
+    (victim, *_) = sorted(pid for pid in children_of(stack.process.pid) if command in _arguments(pid))
+    os.kill(victim, signal.SIGKILL)
+    wait_for(f"new {name}", lambda: f"the {name} is back" in stack.said())
+    assert f"the {name} ended with -9, starting it again" in stack.said()
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +185,10 @@ def test_up_again_goes_on_and_settles_the_runs_that_were_under_way(stack: Stack)
         coffee = again.deployments()["infer/coffee"]
         assert [run["state_type"] for run in again.runs(coffee["id"])] == ["CRASHED"]
         assert "coffee" in again.flywheel(["get", "pipelines"])[0]
+
+
+def _arguments(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
 
 
 def _ended(runs: list[dict[str, Any]]) -> dict[str, Any] | None:

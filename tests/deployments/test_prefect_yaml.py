@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from deployments.build import FlowDeployment, build_deployments
 from deployments.names import WORK_POOL
+from deployments.settings import RUN_SETTINGS
 from flywheel.manifest.load import load
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ def as_declared(deployment: FlowDeployment) -> dict[str, Any]:
         "tags": ["flywheel", deployment.pipeline],
         "parameters": {"pipeline": deployment.pipeline},
         "concurrency_limit": {"limit": 1, "collision_strategy": deployment.on_collision},
-        "work_pool": {"name": WORK_POOL},
+        "work_pool": {"name": WORK_POOL, "job_variables": {"env": RUN_SETTINGS}},
     }
     if deployment.cron:
         declared["schedules"] = [{"cron": deployment.cron}]

@@ -17,13 +17,16 @@ from typing import Any
 
 import obstore
 import pytest
-from obstore.store import LocalStore
+from deltalake import DeltaTable, PostCommitHookProperties
+from obstore.store import LocalStore, ObjectStore
 from sqlalchemy import Connection, Engine, event
 
 import flywheel.lake.delta
 import flywheel.lake.storage
+from flywheel.lake.storage import Location
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+_NO_CHECKPOINT = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
 class Killed(BaseException):
@@ -79,12 +82,20 @@ def _delta_writer(writes: Writes) -> Callable[..., None]:
     def write_and_count(table: Any, rows: Any, **options: Any) -> None:
         if writes.is_last(f"append to {_name(table.table_uri)}"):
             if writes.torn:
-                write(table, rows, **options)
-                max(Path(table.table_uri.removeprefix("file://"), "_delta_log").glob("*.json")).unlink()
+                write(table, rows, **options, post_commithook_properties=_NO_CHECKPOINT)
+                _remove_newest_commit(table)
             writes.crash()
         write(table, rows, **options)
 
     return write_and_count
+
+
+def _remove_newest_commit(table: DeltaTable) -> None:
+    place = table.table_uri.removeprefix("file://").rstrip("/")
+    options = {name: value for name, value in (table._storage_options or {}).items() if name.upper().startswith("AWS")}
+    store = flywheel.lake.storage.open_store(Location(place, options))
+    log = (meta["path"] for meta in obstore.list(store, prefix="_delta_log").collect())
+    obstore.delete(store, max(path for path in log if path.endswith(".json")))
 
 
 def _table_maker(writes: Writes) -> Callable[..., None]:
@@ -98,16 +109,16 @@ def _table_maker(writes: Writes) -> Callable[..., None]:
 
 
 def _object_store(writes: Writes) -> SimpleNamespace:
-    def put(store: LocalStore, path: str, data: bytes, **options: Any) -> Any:
+    def put(store: ObjectStore, path: str, data: bytes, **options: Any) -> Any:
         if writes.is_last(f"put {_HASH.sub('HASH', path)}"):
-            if writes.torn:
+            if writes.torn and isinstance(store, LocalStore):  # on S3 an object is there whole, or not at all
                 temporary = Path(store.prefix or "/", f"{path}#1")
                 temporary.parent.mkdir(parents=True, exist_ok=True)
                 temporary.write_bytes(data[: len(data) // 2])
             writes.crash()
         return obstore.put(store, path, data, **options)
 
-    def delete(store: LocalStore, path: str) -> None:
+    def delete(store: ObjectStore, path: str) -> None:
         writes.about_to(f"delete {path}")
         obstore.delete(store, path)
 

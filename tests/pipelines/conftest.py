@@ -1,4 +1,5 @@
-"""The bundled anomaly pipeline, run once for all tests; ``metrics_week`` is importable because of this file."""
+"""The bundled anomaly pipeline, run once for all tests; ``metrics_week``, and the modules of tests/flows and
+tests/sources, are importable because of this file."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ import pytest
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "flows"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "sources"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from metrics_week import Week, alertmanager, model_server, run_week

@@ -10,15 +10,18 @@ from threading import Barrier
 import pytest
 from crashing import Killed, Writes, watching
 from hosted import Hosted
-from parcels import end_of
+from parcels import Document, end_of
 from plain import run, without_prefect
 from sqlalchemy import select
 from state import assert_same, state_of
 from undisturbed import Undisturbed
 
+import flows.infer
 from flows.infer import infer
+from flywheel.context import PipelineContext
 from flywheel.metadata.revisions import Revisions
 from flywheel.metadata.schema import PipelineRevision
+from flywheel.scoring import deliver
 
 KILLS = 6
 
@@ -65,3 +68,31 @@ def test_four_that_apply_at_once(hosted: Hosted, tmp_path: Path) -> None:
     with copy.workspace.database().session() as session:
         revisions = session.scalars(select(PipelineRevision.revision).filter_by(pipeline="another"))
         assert sorted(revisions) == list(range(1, 21))
+
+
+def test_a_batch_is_not_delivered_before_those_before_it(
+    undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one run lists what is staged, another logs two batches: the listing may have the second one's name only."""
+    copy = undisturbed.before.copy(tmp_path / "w")
+    copy.revise(_batches_of_100)
+    run(infer, copy, end_of(1), max_batches=1)
+    listing = deliver.staged_numbers
+
+    def overtaken(context: PipelineContext) -> list[int]:
+        monkeypatch.setattr(deliver, "staged_numbers", listing)
+        before = set(listing(context))
+        with monkeypatch.context() as patch:
+            patch.setattr(flows.infer, "deliver_batches", lambda _context: [])
+            run(infer, copy, end_of(1))
+        return [number for number in listing(context) if number in before or number > 2]
+
+    monkeypatch.setattr(deliver, "staged_numbers", overtaken)
+    assert deliver.deliver_batches(copy.context) == []
+    assert deliver.staged_numbers is listing
+    run(infer, copy, end_of(1))
+    assert sorted(copy.archive()["batch_id"].unique()) == [1, 2, 3]
+
+
+def _batches_of_100(manifest: Document) -> None:
+    manifest["spec"]["batch"] = {"max_rows": 100}
