@@ -26,7 +26,7 @@ test-slow: $(READY) ## The tests that take minutes or build an environment of th
 	$(BIN)/python -m pytest -q -m slow
 
 chaos: $(READY) ## Faults by the hundred on real servers; the table goes to docs/reliability.md
-	$(BIN)/python -m pytest -q -m chaos tests/chaos --write-table
+	$(BIN)/python -m pytest -v -m chaos tests/chaos --write-table -n 3 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "servers"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fixtures import embedded, hosted, postgresql, s3, undisturbed
-from outcome import Outcome, as_table
+from outcome import Outcome, as_table, combined, read_table
 
 __all__ = ["embedded", "hosted", "postgresql", "s3", "undisturbed"]
 
@@ -43,18 +43,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    outcomes = [
+    outcomes = combined(
         Outcome(**value)
         for reports in terminalreporter.stats.values()
         for report in reports
         if isinstance(report, pytest.TestReport) and report.when == "call"
         for name, value in report.user_properties
         if name == _OURS
-    ]
+    )
     if not outcomes:
         return
     terminalreporter.section("faults")
     terminalreporter.write_line(as_table(outcomes))
     if config.getoption("--write-table", default=False):
-        _PAGE.write_text(_TABLE.sub(as_table(outcomes) + "\n", _PAGE.read_text()))
+        _write(outcomes)
         terminalreporter.write_line(f"written to {_PAGE.relative_to(_ROOT)}")
+
+
+def _write(outcomes: list[Outcome]) -> None:
+    """Put the rows into the page; one there stays until its fault is tried again."""
+    page = _PAGE.read_text()
+    found = _TABLE.search(page)
+    assert found, f"no place for a table in {_PAGE}"
+    tried = {(each.fault, each.stack) for each in outcomes}
+    others = [each for each in read_table(found[0]) if (each.fault, each.stack) not in tried]
+    _PAGE.write_text(page[: found.start()] + as_table([*others, *outcomes]) + "\n" + page[found.end() :])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, replace
 
 _HEADER = ("fault", "stack", "injected", "rows in", "lost", "twice", "recovery")
 
@@ -24,6 +24,29 @@ class Outcome:
     twice: int
     recovery_seconds: float
 
+    def __add__(self, other: Outcome) -> Outcome:
+        return replace(
+            self,
+            injected=self.injected + other.injected,
+            rows_in=self.rows_in + other.rows_in,
+            lost=self.lost + other.lost,
+            twice=self.twice + other.twice,
+            recovery_seconds=max(self.recovery_seconds, other.recovery_seconds),
+        )
+
+
+def combined(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Add up what several tests did of the same fault on the same stack.
+
+    >>> combined([Outcome("gone", "servers", 2, 10, 0, 0, 0.5), Outcome("gone", "servers", 1, 20, 0, 0, 0.1)])
+    [Outcome(fault='gone', stack='servers', injected=3, rows_in=30, lost=0, twice=0, recovery_seconds=0.5)]
+    """
+    found: dict[tuple[str, str], Outcome] = {}
+    for each in outcomes:
+        key = each.fault, each.stack
+        found[key] = found[key] + each if key in found else each
+    return list(found.values())
+
 
 def as_table(outcomes: Sequence[Outcome]) -> str:
     """Return a Markdown table, in the order of stack and fault.
@@ -41,6 +64,20 @@ def as_table(outcomes: Sequence[Outcome]) -> str:
     ]
     lines = [[_padded(*cell) for cell in zip(row, widths, _LEFT, strict=True)] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
+
+
+def read_table(table: str) -> list[Outcome]:
+    """Read what ``as_table`` wrote.
+
+    >>> outcomes = [Outcome("S3 answers 503", "servers", 1200, 30000, 0, 0, 0.4)]
+    >>> read_table(as_table(outcomes)) == outcomes
+    True
+    """
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.strip().splitlines()[2:]]
+    return [
+        Outcome(fault, stack, *(int(count.replace(",", "")) for count in counts), float(seconds.removesuffix(" s")))
+        for fault, stack, *counts, seconds in lines
+    ]
 
 
 _LEFT = (True, True, False, False, False, False, False)
