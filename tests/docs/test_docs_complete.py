@@ -13,13 +13,14 @@ import blocks
 import tasks.events
 from deployments.build import build_deployments
 from flywheel.cli import reference as cli_reference
-from flywheel.lake.tables import FEEDBACK, LABELS, PROFILES, QUARANTINE, PipelineTables
+from flywheel.lake.tables import FEEDBACK, LABELS, PROFILES, QUARANTINE, RESCORED, PipelineTables
 from flywheel.manifest import reference as manifest_reference
 from flywheel.manifest.documents import Document
 from flywheel.manifest.load import load
 from flywheel.manifest.loop import Measure
 from flywheel.manifest.schema import output_schema
 from flywheel.metadata.schema import Base
+from flywheel.serving.settings import ServerAccess
 from flywheel.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -68,8 +69,9 @@ def test_every_event_is_documented() -> None:
         assert f"`{event}`" in DOCS["events.md"]
 
 
-def test_every_setting_is_documented() -> None:
-    for name, field in Workspace.model_fields.items():
+@pytest.mark.parametrize("settings", [Workspace, ServerAccess])
+def test_every_setting_is_documented(settings: type[BaseModel]) -> None:
+    for name, field in settings.model_fields.items():
         assert f"| `FLYWHEEL_{name.upper()}` |" in DOCS["operate.md"], name
         assert field.default is None or f"`{field.default}`" in DOCS["operate.md"]
 
@@ -82,7 +84,13 @@ def test_every_metadata_table_is_documented() -> None:
 def test_every_table_of_the_lake_is_documented_with_its_columns() -> None:
     rows = [line for line in DOCS["architecture.md"].splitlines() if line.startswith("| `")]
     described = {line.split("`")[1]: line for line in rows}
-    schemas = {"feedback": FEEDBACK, "labels": LABELS, "profiles": PROFILES, "quarantine": QUARANTINE}
+    schemas = {
+        "feedback": FEEDBACK,
+        "labels": LABELS,
+        "profiles": PROFILES,
+        "quarantine": QUARANTINE,
+        "rescored": RESCORED,
+    }
     assert set(PipelineTables.__dataclass_fields__) == {*schemas, "predictions"}
     bundle = load([ROOT / "deployments" / "pipelines"])
     for name in bundle.pipelines:

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import re
 import runpy
 import shlex
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,14 +26,20 @@ from pathlib import Path
 
 from prefect.testing.utilities import prefect_test_harness
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "servers"))
+
+from certificates import Authority
+
 from deployments.processes import free_port
 from flywheel.cli import main
 from flywheel.registry.store import Registry
 from flywheel.serving.server import ModelServer
+from flywheel.serving.settings import ServerAccess
 from flywheel.workspace import Workspace
 
 _FENCE = re.compile(r"^(?:`(?P<file>[\w./-]+)`:\n\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 _SERVER = "127.0.0.1:50051"
+_SECOND_SERVER = "127.0.0.1:50052"
 
 
 @dataclass(frozen=True)
@@ -65,9 +74,10 @@ def _commands(text: str) -> Iterator[Command]:
 def play(page: str, folder: Path, model_server: str) -> list[str]:
     """Run a page in ``folder``, on the Prefect server that is set, and return what its commands printed.
 
-    Its model server listens on ``model_server``, whatever address the page says.
+    Its model server listens on ``model_server``, whatever address the page says, and a second one on a free port.
     """
     outputs = []
+    page = page.replace(_SECOND_SERVER, f"127.0.0.1:{free_port()}")
     with contextlib.chdir(folder), contextlib.ExitStack() as background:
         for step in steps(page.replace(_SERVER, model_server)):
             if isinstance(step, File):
@@ -80,9 +90,11 @@ def play(page: str, folder: Path, model_server: str) -> list[str]:
 def _run(line: str, model_server: str, background: contextlib.ExitStack) -> str:
     program, *arguments = shlex.split(line, comments=True)
     if arguments[:1] == ["serve-models"]:
-        workspace = Workspace()
-        registry = Registry(workspace.database(), workspace.storage(), f"{workspace.lake}/models")
-        background.enter_context(ModelServer(registry, model_server, poll_seconds=0.2))
+        given = dict(zip(arguments[1::2], arguments[2::2], strict=True))
+        background.enter_context(_server(given.pop("--address", model_server), given))
+        return ""
+    if program == "openssl":
+        _make_certificate(arguments)
         return ""
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         if program == "flywheel":
@@ -93,6 +105,25 @@ def _run(line: str, model_server: str, background: contextlib.ExitStack) -> str:
             raise ValueError(f"a page must not ask for {program}")
     lines = [text.rstrip() for text in printed.getvalue().rstrip().splitlines()]
     return "".join(f"{text}\n" for text in lines)
+
+
+def _server(address: str, given: dict[str, str]) -> ModelServer:
+    settings = {"--tls-certificate": "certificate_file", "--tls-key": "key_file", "--token-file": "token_file"}
+    access = ServerAccess(**{f"model_server_{settings[option]}": value for option, value in given.items()})
+    workspace = Workspace()
+    registry = Registry(workspace.database(), workspace.storage(), f"{workspace.lake}/models")
+    return ModelServer(registry, address, poll_seconds=0.2, access=access)
+
+
+def _make_certificate(arguments: list[str]) -> None:
+    """What the page's openssl does, where there may be none."""
+    if shutil.which("openssl"):
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+        return
+    given = dict(itertools.pairwise(arguments))
+    made = Authority(Path.cwd(), "own").sign("models")
+    Path(given["-keyout"]).write_bytes(made.key_file.read_bytes())
+    Path(given["-out"]).write_bytes(made.file.read_bytes() + Path("own.pem").read_bytes())
 
 
 def _call(arguments: list[str]) -> None:
