@@ -231,8 +231,13 @@ def test_a_bad_line_is_not_taken_for_a_bad_file(
                 except SourceDownError:
                     refused += 1
                 faults.denials = 0
-    record(Outcome(f"S3 fails within a source's {format_} file", "servers", refused, rows.height, 0, 0, 0.0))
+        started = time.monotonic()
+        found = _ids(source, source.plan({}, end_of(1), 10_000))
+        seconds = time.monotonic() - started
+    lost, twice = rows.height - len(set(found)), len(found) - len(set(found))
+    record(Outcome(f"S3 fails within a source's {format_} file", "servers", refused, rows.height, lost, twice, seconds))
     assert refused >= 3
+    assert found == rows["id"].to_list()
 
 
 def _ids(source: Source, planned: Sequence[Slice]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from parcels import Parcels
 from processes import BUCKET, KEY, REGION, S3, SECRET, PostgreSQL
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
 from flywheel.manifest.documents import StorageSpec
 from flywheel.workspace import Workspace
@@ -56,12 +57,7 @@ class Hosted(Parcels):
     def copy(self, root: Path, address: str | None = None) -> Hosted:
         """Copy the records, the objects and the database."""
         shutil.copytree(self.root, root)
-        prefix = f"{root.parent.name}-{root.name}"
+        url = self.postgresql.fresh(self.database_url)
+        prefix = str(make_url(url).database)  # no other copy has this name
         self.s3.copy(f"{self.prefix}/", f"{prefix}/")
-        return replace(
-            self,
-            root=root,
-            address=address or self.address,
-            prefix=prefix,
-            database_url=self.postgresql.fresh(self.database_url),
-        )
+        return replace(self, root=root, address=address or self.address, prefix=prefix, database_url=url)
