@@ -111,7 +111,7 @@ def forge(rounds: int, folder: Path) -> Outcome:
         asking(server.address, load),
     ):
         for number in range(rounds * len(names)):
-            version, data, file = register(2.0 + number)
+            version, data, file = register(1.0 + (number + 1) / 100)
             file.write_bytes(forgeries(data, first)[names[number % len(names)]])
             registry.promote(MODEL, version, champion, "test", AS_OF)
             with pytest.raises(InferenceServerException) as refused:
