@@ -5,22 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from flywheel.lake.storage import StorageMap
 from flywheel.manifest.documents import StorageSpec
 from flywheel.manifest.fields import AwsBlock, Url
 from flywheel.metadata.database import Database
+from flywheel.settings import Settings
 
-CONFIG_FILE = "flywheel.toml"
 
-
-class Workspace(BaseSettings):
+class Workspace(Settings):
     """A workspace, from ``FLYWHEEL_*`` variables, then ``flywheel.toml`` in the working directory, then defaults."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="FLYWHEEL_", toml_file=CONFIG_FILE, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
 
     home: Path = Field(default=Path(".flywheel"), description="Folder of what is kept locally")
     lake_uri: str | None = Field(default=None, description="Delta tables, models, baselines: a folder or s3://")
@@ -60,14 +54,3 @@ class Workspace(BaseSettings):
             block=self.s3_block,
         )
         return StorageMap((lake, *others), self.base)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

@@ -28,7 +28,7 @@ def read_settings(kind: Callable[..., T], **given: object) -> T:
 
     from pydantic import ValidationError
 
-    from flywheel.workspace import CONFIG_FILE
+    from flywheel.settings import CONFIG_FILE
 
     try:
         return kind(**{name: value for name, value in given.items() if value is not None})

@@ -5,21 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from flywheel.errors import FlywheelError
 from flywheel.manifest.fields import Token, is_loopback
-from flywheel.workspace import CONFIG_FILE
+from flywheel.settings import Settings
 
 _STATE = "nothing is served"
 
 
-class ServerAccess(BaseSettings):
+class ServerAccess(Settings):
     """TLS and tokens, from ``FLYWHEEL_MODEL_SERVER_*`` variables, then ``flywheel.toml``; by default neither."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="FLYWHEEL_", toml_file=CONFIG_FILE, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
 
     model_server_certificate_file: Path | None = Field(default=None, description="PEM file: the server speaks TLS")
     model_server_key_file: Path | None = Field(default=None, description="PEM file, its key, without a password")
@@ -71,17 +66,6 @@ class ServerAccess(BaseSettings):
                 state=_STATE,
                 next_step="give --tls-certificate and --tls-key; or --plain-token inside an encrypted network",
             )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
 # A server that anybody may ask, whatever the environment says.

@@ -22,6 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "servers"))
 
 import processes
 
+# A server, PostgreSQL, Kafka, S3 and a model server, for everything that takes a secret: a minute and a half.
+pytestmark = pytest.mark.slow
+
 PLANTED = {name: f"planted-{name.lower()}-7Q2v9K" for name in (
     "SQL", "KAFKA", "WEBHOOK", "S3", "MODELS", "WRONG", "INLINE", "DATABASE", "WORKSPACE", "PREFECT"
 )}  # fmt: skip
