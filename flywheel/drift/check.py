@@ -13,7 +13,7 @@ from flywheel.drift.measures import measure_all
 from flywheel.drift.measures.comparison import Comparison
 from flywheel.drift.profile import counts_by_feature
 from flywheel.drift.severity import Severity, is_drift, severity_of, worst
-from flywheel.manifest.loop import DriftConfig
+from flywheel.manifest.drift import DriftConfig
 
 Outcome = Literal["drift", "no_drift", "not_enough_data"]
 

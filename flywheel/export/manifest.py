@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flywheel.manifest.loop import Sampling
+from flywheel.manifest.training import Sampling
 
 MANIFEST_FILE = "_export.json"
 

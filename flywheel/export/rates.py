@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from flywheel.errors import ManifestError
-from flywheel.manifest.loop import Sampling
 from flywheel.manifest.pipeline import Pipeline
+from flywheel.manifest.training import Sampling
 
 _SMALLEST_KEY = -(2**63)
 _KEYS = 2**64

@@ -10,9 +10,9 @@ import polars as pl
 from flywheel.errors import FlywheelError
 from flywheel.export.rates import key_limit, positive_label, rates_of
 from flywheel.lake import sql
-from flywheel.manifest.loop import ExportConfig
 from flywheel.manifest.pipeline import Pipeline
 from flywheel.manifest.schema import output_schema
+from flywheel.manifest.training import ExportConfig
 
 # What the log keeps for its own order and for sampling; nothing that a model is trained on.
 _LOG_ONLY = ("predicted_at", "batch_id", "sample_key")

@@ -24,7 +24,7 @@ from flywheel.export.manifest import (
     PartitionValue,
 )
 from flywheel.lake.storage import StorageMap
-from flywheel.manifest.loop import ExportConfig
+from flywheel.manifest.training import ExportConfig
 
 # What Hive, Spark, DuckDB and Polars take for a missing partition value.
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"

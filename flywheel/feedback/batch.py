@@ -13,7 +13,7 @@ from flywheel.errors import FlywheelError
 from flywheel.feedback.ingest import Events, event_paths, label_events
 from flywheel.feedback.join import JoinBatch, Joined, join_feedback
 from flywheel.manifest.documents import SourceSpec
-from flywheel.manifest.loop import FeedbackConfig
+from flywheel.manifest.feedback import FeedbackConfig
 from flywheel.metadata.ledger import JoinPlan, LedgerEntry
 from flywheel.records.horizon import Horizon
 from flywheel.sources.base import Progress, Source

@@ -9,8 +9,8 @@ import polars as pl
 from flywheel.lake.tables import FEEDBACK, QUARANTINE
 from flywheel.manifest.cel import compile_cel
 from flywheel.manifest.documents import SourceSpec
+from flywheel.manifest.feedback import FeedbackConfig, LabelRule, PayloadField
 from flywheel.manifest.jsonpath import JsonPath
-from flywheel.manifest.loop import FeedbackConfig, LabelRule, PayloadField
 from flywheel.manifest.schema import payload_schema
 from flywheel.records.horizon import Horizon
 from flywheel.records.records import Records

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from flywheel.manifest.fields import AwsBlock, Endpoint, Name, Spec, Token, Url, is_loopback
 from flywheel.manifest.jsonpath import JsonPath
-from flywheel.manifest.loop import TrainingConfig
+from flywheel.manifest.training import TrainingConfig
 
 
 class Metadata(Spec):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from flywheel.manifest.loop import DriftConfig, FeedbackConfig
+from flywheel.manifest.drift import DriftConfig
+from flywheel.manifest.feedback import FeedbackConfig
 from flywheel.manifest.pipeline import FeatureStage, Pipeline
 
 Kind = Literal[

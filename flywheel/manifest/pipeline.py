@@ -9,13 +9,15 @@ from pydantic import Field, model_validator
 
 from flywheel.manifest.cel import CelText
 from flywheel.manifest.documents import Document
+from flywheel.manifest.drift import DriftConfig
 from flywheel.manifest.features import Feature, FeatureConfig
+from flywheel.manifest.feedback import FeedbackConfig
 from flywheel.manifest.fields import Cron, Name, Span, Spec
 from flywheel.manifest.inference import InferenceConfig
 from flywheel.manifest.jsonpath import JsonPath
-from flywheel.manifest.loop import DriftConfig, ExportConfig, FeedbackConfig, TrainingConfig
 from flywheel.manifest.problems import Finding, PartsError
 from flywheel.manifest.retention import Retention
+from flywheel.manifest.training import ExportConfig, TrainingConfig
 
 
 class FeatureStage(Spec):

@@ -20,7 +20,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from flywheel.manifest import documents, features, inference, loop, pipeline, retention
+from flywheel.manifest import documents, drift, features, feedback, inference, pipeline, retention, training
 from flywheel.manifest.cel import CelText
 from flywheel.manifest.jsonpath import JsonPath
 
@@ -47,17 +47,19 @@ SECTIONS = (
     Section("Inference", "`config` of the stage `type: ml-inference`", inference.InferenceConfig),
     Section("Circuit breaker", "`circuit_breaker`", inference.CircuitBreaker),
     Section("Output field", "each value of `outputs`", inference.OutputField),
-    Section("Drift", "`config` of the stage `type: drift-detection`", loop.DriftConfig),
-    Section("Feedback", "`spec.feedback`, or `config` of a stage `type: feedback-join`", loop.FeedbackConfig),
-    Section("Label rule", "each of `labels`", loop.LabelRule),
-    Section("Payload field", "each value of `payload`", loop.PayloadField),
+    Section("Drift", "`config` of the stage `type: drift-detection`", drift.DriftConfig),
+    Section("Feedback", "`spec.feedback`, or `config` of a stage `type: feedback-join`", feedback.FeedbackConfig),
+    Section("Label rule", "each of `labels`", feedback.LabelRule),
+    Section("Payload field", "each value of `payload`", feedback.PayloadField),
     Section(
-        "Training export", "`spec.training_export`, or `config` of a stage `type: training-export`", loop.ExportConfig
+        "Training export",
+        "`spec.training_export`, or `config` of a stage `type: training-export`",
+        training.ExportConfig,
     ),
-    Section("Sampling", "`sampling`", loop.Sampling),
-    Section("Training", "`spec.training`, or `spec` of `kind: Training`", loop.TrainingConfig),
-    Section("Bootstrap", "`bootstrap`", loop.Bootstrap),
-    Section("Gate", "`gate`", loop.Gate),
+    Section("Sampling", "`sampling`", training.Sampling),
+    Section("Training", "`spec.training`, or `spec` of `kind: Training`", training.TrainingConfig),
+    Section("Bootstrap", "`bootstrap`", training.Bootstrap),
+    Section("Gate", "`gate`", training.Gate),
     Section("Sink reference", "each of `sinks`", pipeline.SinkRef),
     Section("Batch", "`batch`", pipeline.Batching),
     Section("Retention", "`retention`", retention.Retention),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from flywheel.manifest.features import Bucketize, Feature
-from flywheel.manifest.loop import FeedbackConfig
+from flywheel.manifest.feedback import FeedbackConfig
 from flywheel.manifest.pipeline import Pipeline
 
 TIME = pl.Datetime("us", "UTC")

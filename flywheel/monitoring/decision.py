@@ -17,7 +17,7 @@ from flywheel.context import PipelineContext, at
 from flywheel.drift.baseline import Baseline
 from flywheel.drift.check import Findings, check_window
 from flywheel.errors import FlywheelError
-from flywheel.manifest.loop import DriftConfig
+from flywheel.manifest.drift import DriftConfig
 from flywheel.metadata.schema import DriftCheck
 from flywheel.monitoring.reference import find_baseline
 from flywheel.monitoring.window import Window, latest_window

@@ -9,7 +9,7 @@ import polars as pl
 
 from flywheel.drift.profile import merge
 from flywheel.lake.tables import LakeTable
-from flywheel.manifest.loop import DriftConfig
+from flywheel.manifest.drift import DriftConfig
 
 DEFAULT_WINDOW_ROWS = 10_000
 _DAYS_AT_ONCE = 32

@@ -11,8 +11,8 @@ from flywheel.errors import FlywheelError
 from flywheel.export.manifest import ExportManifest
 from flywheel.export.read import read_export
 from flywheel.lake.tables import UTC_TIME
-from flywheel.manifest.loop import Bootstrap
 from flywheel.manifest.schema import record_schema
+from flywheel.manifest.training import Bootstrap
 from flywheel.records.prepare import needed_paths, prepare
 from flywheel.records.text import as_text
 from flywheel.retraining.export import export_target

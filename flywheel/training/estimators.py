@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flywheel.errors import ManifestError, did_you_mean
-from flywheel.manifest.loop import TrainingConfig
+from flywheel.manifest.training import TrainingConfig
 
 # Losses of the linear classifier that give probabilities.
 _PROBABLE_LOSSES = ("log_loss", "modified_huber")

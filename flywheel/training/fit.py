@@ -11,8 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from flywheel.errors import FlywheelError, ManifestError
-from flywheel.manifest.loop import TrainingConfig
 from flywheel.manifest.pipeline import Pipeline
+from flywheel.manifest.training import TrainingConfig
 from flywheel.records.encode import Encoding, encode, learn_encoding
 from flywheel.registry.loading import LoadedModel
 from flywheel.training.estimators import LINEAR_STEP, build_estimator

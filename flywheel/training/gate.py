@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from flywheel.manifest.loop import Gate
+from flywheel.manifest.training import Gate
 from flywheel.training.evaluate import Evaluation
 
 HIGHER_IS_BETTER = frozenset({"auc", "accuracy", "average_precision"})

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from flywheel.lake.span import before
-from flywheel.manifest.loop import TrainingConfig
+from flywheel.manifest.training import TrainingConfig
 
 # Fewer rows than this say nothing about which model is better.
 MIN_HOLDOUT = 20

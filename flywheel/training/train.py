@@ -8,8 +8,8 @@ from datetime import datetime
 import polars as pl
 
 from flywheel.errors import ManifestError
-from flywheel.manifest.loop import TrainingConfig
 from flywheel.manifest.pipeline import Pipeline
+from flywheel.manifest.training import TrainingConfig
 from flywheel.registry.card import ModelCard
 from flywheel.registry.loading import LoadedModel
 from flywheel.training.evaluate import Evaluation, evaluate

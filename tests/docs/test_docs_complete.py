@@ -16,8 +16,8 @@ from flywheel.cli import reference as cli_reference
 from flywheel.lake.tables import FEEDBACK, LABELS, PROFILES, QUARANTINE, RESCORED, PipelineTables
 from flywheel.manifest import reference as manifest_reference
 from flywheel.manifest.documents import Document
+from flywheel.manifest.drift import Measure
 from flywheel.manifest.load import load
-from flywheel.manifest.loop import Measure
 from flywheel.manifest.schema import output_schema
 from flywheel.metadata.schema import Base
 from flywheel.serving.settings import ServerAccess

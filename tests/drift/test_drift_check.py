@@ -12,7 +12,7 @@ from flywheel.drift.check import Findings, check_window
 from flywheel.drift.measured import Measured
 from flywheel.drift.profile import merge, profile
 from flywheel.drift.severity import SEVERITIES, Severity, recommendation, severity_of
-from flywheel.manifest.loop import DriftConfig
+from flywheel.manifest.drift import DriftConfig
 
 PSI = DriftConfig(thresholds={"psi": 0.25})
 SEED = DriftConfig(thresholds={"psi": 0.25, "kl_divergence": 0.1})

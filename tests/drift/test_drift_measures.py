@@ -19,7 +19,7 @@ from flywheel.drift.measured import Kind, Measured
 from flywheel.drift.measures import MEASURES, measure_all
 from flywheel.drift.measures.comparison import Comparison, floored
 from flywheel.drift.measures.ks import ks_error_bound
-from flywheel.manifest.loop import Measure as MeasureName
+from flywheel.manifest.drift import Measure as MeasureName
 
 EVERY = sorted(MEASURES)
 BY_BUCKETS = ["psi", "kl_divergence", "js_divergence"]

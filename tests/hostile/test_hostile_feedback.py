@@ -21,8 +21,8 @@ from flywheel.feedback.join import JoinBatch, join_feedback
 from flywheel.lake.storage import Location
 from flywheel.lake.tables import pipeline_tables
 from flywheel.manifest.documents import FilesSourceSpec
+from flywheel.manifest.feedback import FeedbackConfig
 from flywheel.manifest.jsonpath import JsonPath
-from flywheel.manifest.loop import FeedbackConfig
 from flywheel.sources.base import Slice
 
 FEEDBACK = FeedbackConfig.model_validate(

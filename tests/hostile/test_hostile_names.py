@@ -22,8 +22,8 @@ from flywheel.feedback.join import JoinBatch, join_feedback
 from flywheel.lake.duck import connect
 from flywheel.lake.storage import Location, StorageMap
 from flywheel.lake.tables import FEEDBACK, PipelineTables, pipeline_tables
-from flywheel.manifest.loop import ExportConfig
 from flywheel.manifest.schema import output_schema
+from flywheel.manifest.training import ExportConfig
 from flywheel.records.prepare import needed_paths, prepare
 
 PIPELINE = make_pipeline(

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from flywheel.lake.span import before, day_after
 from flywheel.manifest.fields import Duration, Moment
-from flywheel.manifest.loop import TrainingConfig
+from flywheel.manifest.training import TrainingConfig
 from flywheel.training.holdout import split_by_time
 
 DURATIONS, MOMENTS = TypeAdapter(Duration), TypeAdapter(Moment)

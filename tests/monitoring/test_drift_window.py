@@ -12,7 +12,7 @@ from flywheel.drift.baseline import Baseline, fit_baseline
 from flywheel.drift.measured import Measured
 from flywheel.lake.storage import Location
 from flywheel.lake.tables import LakeTable, pipeline_tables
-from flywheel.manifest.loop import DriftConfig
+from flywheel.manifest.drift import DriftConfig
 from flywheel.monitoring.profiles import profile_rows
 from flywheel.monitoring.window import Window, latest_window
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, log_loss, mean_absolute_error, mean_squared_error, roc_auc_score
 
-from flywheel.manifest.loop import Gate
 from flywheel.manifest.pipeline import Pipeline
+from flywheel.manifest.training import Gate
 from flywheel.training.evaluate import Evaluation, evaluate, score_metrics, value_metrics
 from flywheel.training.fit import fit
 from flywheel.training.gate import HIGHER_IS_BETTER, decide

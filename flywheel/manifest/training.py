@@ -1,19 +1,16 @@
-"""The closing half of the loop: feedback, drift, training export and training."""
+"""Training export and training: the end of the loop."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flywheel.manifest.cel import CelText
-from flywheel.manifest.fields import LONGEST, MOST, Duration, Fraction, Identifier, Moment, Name, Rate, Span, Spec
+from flywheel.manifest.fields import MOST, Duration, Fraction, Moment, Name, Rate, Spec
 from flywheel.manifest.jsonpath import JsonPath
 
-Measure = Literal["psi", "kl_divergence", "js_divergence", "ks", "missing_rate"]
 Partition = Literal["date", "model_version", "label", "variant"]
-Positive = Annotated[float, Field(gt=0)]
 STRATEGIES_OF = {
     "rate": ("random",),
     "positive_rate": ("stratified", "hard_negative"),
@@ -26,97 +23,8 @@ GATE_METRICS = {
 }
 
 
-class LabelRule(Spec):
-    """Which label an event means, and how sure that is."""
-
-    event: str = Field(min_length=1, description="The event's name")
-    label: str | int | float | bool | None = Field(default=None, description="The label itself, or give label_field")
-    label_field: JsonPath | None = Field(default=None, description="Where the event carries the label itself")
-    when: CelText | None = Field(
-        default=None, description="CEL over the fields of `payload`; the first matching rule wins"
-    )
-    confidence: Rate = Field(default=1.0, description="The surer label wins; a row's weight in training")
-
-    @model_validator(mode="after")
-    def _one_label(self) -> Self:
-        if (self.label is None) == (self.label_field is None):
-            raise ValueError("needs exactly one of label and label_field")
-        return self
-
-    @property
-    def label_text(self) -> str | None:
-        """The label as the labels table holds it: text, with ``true`` and ``false`` as in the manifest."""
-        if self.label is None:
-            return None
-        return str(self.label).lower() if isinstance(self.label, bool) else str(self.label)
-
-
-class PayloadField(Spec):
-    """A field of an event that rules may look at; a value that is not of its type counts as missing."""
-
-    path: JsonPath
-    type: Literal["string", "float", "integer", "boolean"] = "string"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _shorthand(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
-
-
-class FeedbackConfig(Spec):
-    """Where the truth comes from, and how it finds its prediction."""
-
-    source: Name = Field(description="The Source that events come from")
-    join_key: JsonPath = Field(description="The prediction's id, in a record")
-    event_key: JsonPath | None = Field(default=None, description="The prediction's id, in an event; default: join_key")
-    event_field: JsonPath = Field(default=JsonPath("$.event"), description="The event's name, in an event")
-    payload: dict[Identifier, PayloadField] = Field(
-        default_factory=dict, description="What `when` may use, by name: a JSONPath into the event, or {path, type}"
-    )
-    max_delay_hours: float = Field(
-        default=24,
-        gt=0,
-        le=LONGEST / timedelta(hours=1),
-        description="An event that happens later than this after its record is late",
-    )
-    labels: list[LabelRule] = Field(min_length=1, description="The first rule that an event matches gives its label")
-
-    @property
-    def max_delay(self) -> timedelta:
-        return timedelta(hours=self.max_delay_hours)
-
-
-def _default_thresholds() -> dict[Measure, float]:
-    # PSI alone misses a shift by half a standard deviation (0.237).
-    return {"psi": 0.25, "kl_divergence": 0.1}
-
-
 def _default_partitions() -> list[Partition]:
     return ["date"]
-
-
-class DriftConfig(Spec):
-    """What is compared with the baseline, over which window, and what happens when it differs."""
-
-    mode: Literal["shadow", "blocking"] = Field(
-        default="shadow", description="shadow measures and never acts; blocking acts as `on_drift` says"
-    )
-    baseline_uri: str | None = Field(default=None, description="A baseline that stands in for the champion's")
-    window_size: int | None = Field(default=None, ge=1, le=MOST, description="Rows in the window")
-    window: Duration | None = Field(default=None, description="Length of the window in event time, e.g. 7d")
-    min_rows: int = Field(default=500, ge=1, le=MOST, description="Below this a check answers: not enough data")
-    thresholds: dict[Measure, Positive] = Field(default_factory=_default_thresholds, min_length=1)
-    features: list[str] | None = Field(default=None, description="Default: the model's input features")
-    on_drift: Literal["alert", "retrain", "fallback"] = Field(
-        default="alert", description="What to do: tell, retrain, or answer with the fallback until a check is clean"
-    )
-    cooldown: Span = Field(default=timedelta(0), description="No second action for this long after one")
-
-    @model_validator(mode="after")
-    def _one_window(self) -> Self:
-        if self.window_size is not None and self.window is not None:
-            raise ValueError("give window_size (rows) or window (time), not both")
-        return self
 
 
 class Sampling(Spec):
