@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flywheel.cli import output
+from flywheel.cli import explain, output
 from flywheel.cli.options import AnyPipelineOption, JsonOption, LimitOption
 from flywheel.cli.session import open_database
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command()(explain.explain)
 
 
 @app.command()
@@ -36,7 +37,8 @@ def status(pipeline: AnyPipelineOption = None, as_json: JsonOption = False) -> N
         return
     unchecked = sorted(set(names) - {check.pipeline for check in found})
     for check in found:
-        _print_check(check)
+        print_head(check)
+        print_features(check, SHOWN_FEATURES)
     for name in unchecked:
         output.say(f"{name}: no drift check so far; next: flywheel run check-drift -p {name}")
 
@@ -72,18 +74,20 @@ def history(pipeline: AnyPipelineOption = None, limit: LimitOption = 20, as_json
             each.retraining and each.retraining.replace("_", " "),
         )
     output.console().print(table)
+    output.say(f"why, e.g. of the newest: flywheel drift explain {found[0].id}")
 
 
-def _print_check(check: Check) -> None:
+def print_head(check: Check) -> None:
+    """Print what a check came to, why, and what to do."""
     from flywheel.drift.severity import recommendation
 
-    out = output.console()
-    out.print(
+    output.console().print(
         f"[bold]{output.escaped(check.pipeline)}[/]  {output.show(check.outcome)}, severity "
         f"{output.show(check.severity)}, as of {output.show(check.as_of)} UTC"
     )
     output.print_facts(
         {
+            "check": check.id,
             "reason": check.reason,
             "window": f"{check.rows:,} rows, batches {check.first_batch} to {check.last_batch}",
             "baseline": check.baseline_id,
@@ -92,14 +96,19 @@ def _print_check(check: Check) -> None:
         }
     )
     output.say("")
+
+
+def print_features(check: Check, most: int) -> None:
+    """Print what was measured on the worst features."""
     if not check.features:
         return
     measures = list(check.features[0].measures)
     short = [name.removesuffix("_divergence").removesuffix("_rate") for name in measures]  # fits a usual terminal
     table = output.table("feature", "severity", *short, "ratio", numbers=(*short, "ratio"))
-    for each in check.features[:SHOWN_FEATURES]:
+    for each in check.features[:most]:
         output.add_row(table, each.feature, each.severity, *(each.measures.get(name) for name in measures), each.ratio)
+    out = output.console()
     out.print(table)
-    if len(check.features) > SHOWN_FEATURES:
-        out.print(f"[dim]and {len(check.features) - SHOWN_FEATURES} features that drifted less (--json has them)[/]")
+    if len(check.features) > most:
+        out.print(f"[dim]and {len(check.features) - most} features that drifted less (--json has them)[/]")
     output.say("")

@@ -43,6 +43,7 @@ ANSWERS = {
     "stats": "a list of PipelineStats; for a topic a list of PredictionStats, FeedbackStats or TrainingStats",
     "drift status": "a list of Check, one a pipeline that has been checked",
     "drift history": "a list of Check, the newest first",
+    "drift explain": "a Check",
     "model list": "a list of ModelSummary",
     "model show": "a ModelDetails",
     "model history": "a list of ModelHappening, the oldest first",

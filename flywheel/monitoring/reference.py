@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flywheel.context import PipelineContext
 from flywheel.drift.baseline import Baseline
+from flywheel.errors import FlywheelError
 
 
 def baseline_uri(context: PipelineContext, model_id: str, baseline_id: str) -> str:
@@ -25,6 +26,21 @@ def find_baseline(context: PipelineContext, model_id: str, version: int | None) 
         return None
     card = context.registry.get(model_id, version).card
     return _read(context, baseline_uri(context, model_id, card.baseline_id))
+
+
+def read_baseline(context: PipelineContext, baseline_id: str) -> Baseline:
+    """Return the baseline that a drift check names; FlywheelError where it is gone."""
+    uri = baseline_uri(context, context.pipeline.inference.model_id, baseline_id)
+    fixed = context.pipeline.drift.baseline_uri if context.pipeline.drift else None
+    for each in (uri, fixed):
+        baseline = _read(context, each) if each else None
+        if baseline is not None and baseline.id == baseline_id:
+            return baseline
+    raise FlywheelError(
+        f"baseline {baseline_id!r} is gone: it is not at {uri}",
+        state="the check's decision is stored, its histograms can't be drawn",
+        next_step=f"flywheel drift history -p {context.name} --json",
+    )
 
 
 def _read(context: PipelineContext, uri: str) -> Baseline | None:

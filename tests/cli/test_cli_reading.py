@@ -24,6 +24,7 @@ READING = [
     ("stats", "training"),
     ("drift", "status"),
     ("drift", "history", "-p", "flight-delays"),
+    ("drift", "explain", "2013-02", "--json"),
     ("model", "list"),
     ("model", "show", "late-arrival"),
     ("model", "show", "late-arrival", "--version", "1"),

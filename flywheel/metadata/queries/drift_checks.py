@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from flywheel.errors import FlywheelError, not_found
 from flywheel.metadata.database import Database
 from flywheel.metadata.schema import DriftCheck, Retraining
 
@@ -53,6 +54,22 @@ class Check:
 def latest_check(database: Database, pipeline: str) -> Check | None:
     """Return the newest drift check of a pipeline, or None."""
     return next(iter(check_history(database, pipeline, limit=1)), None)
+
+
+def find_check(database: Database, check_id: str) -> Check:
+    """Return the drift check with this id, or whose id is the only one to end with it; FlywheelError otherwise."""
+    ends_so = select(DriftCheck).where(DriftCheck.id.endswith(check_id, autoescape=True)).limit(2)
+    with database.session() as session:
+        row = session.get(DriftCheck, check_id)
+        found = [row] if row is not None else list(session.scalars(ends_so))
+        if len(found) == 1:
+            return _check(session, found[0])
+    if found:
+        raise FlywheelError(
+            f"{check_id!r} is the end of more than one drift check's id",
+            next_step=f"write more of it, e.g. {found[0].id}",
+        )
+    raise not_found("drift check", check_id, [], next_step="flywheel drift history --json")
 
 
 def check_history(database: Database, pipeline: str | None, limit: int) -> list[Check]:
