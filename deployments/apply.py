@@ -27,8 +27,8 @@ _BLOCK_TYPES: dict[str, type[Block]] = {
     "Storage": blocks.FlywheelStorage,
 }
 _ALL_FLOWS = [
-    "infer", "rescore", "maintain", "join-feedback", "check-drift", "export-training", "retrain", "promote",
-    "reconcile",
+    "infer", "rescore", "maintain", "join-feedback", "measure-performance", "check-drift", "export-training", "retrain",
+    "promote", "reconcile",
 ]  # fmt: skip
 
 

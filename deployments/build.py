@@ -57,6 +57,9 @@ def build_deployments(pipeline: Pipeline) -> list[FlowDeployment]:
     ]
     if pipeline.feedback is not None:
         found.append(_deploy("join-feedback", name, "Join feedback events to predictions", schedules.join_feedback))
+    if pipeline.feedback is not None and pipeline.training is not None:
+        cron = schedules.measure_performance
+        found.append(_deploy("measure-performance", name, "Measure the model by the labels that have come", cron))
     if pipeline.drift is not None:
         found.append(_deploy("check-drift", name, "Compare the newest window with the baseline", schedules.check_drift))
     if pipeline.export is not None:

@@ -41,7 +41,7 @@ def check_drift(pipeline: PipelineName, as_of: datetime | None = None) -> DriftS
         pipeline=pipeline,
         check_id=decision.check_id,
         outcome=decision.findings.outcome,
-        severity=decision.findings.severity,
+        severity=decision.severity,
         action=decision.action,
         reason=decision.reason,
     )

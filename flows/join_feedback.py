@@ -29,6 +29,7 @@ class FeedbackSummary(BaseModel):
     unlabelled: int = 0
     orphans: int = 0
     waiting: int = 0
+    absent: int = 0
 
 
 @flow(name="join-feedback", flow_run_name="join feedback {pipeline}")

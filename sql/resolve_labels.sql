@@ -8,11 +8,18 @@ WITH winners AS (
     SELECT
         prediction_id,
         -- One comparison for the whole rule: a struct is ordered by its fields in turn, so all of them must fall.
-        min({'doubt': -confidence, 'event_time': event_time, 'label': label, 'event': event}) AS best
+        min({
+            'doubt': -confidence, 'event_time': event_time, 'label': label, 'event': event, 'received_at': received_at
+        }) AS best
     FROM labels
     WHERE received_at <= $as_of AND confidence >= $min_confidence AND label IS NOT NULL
     GROUP BY prediction_id
 )
 
-SELECT prediction_id, best.label AS label, -best.doubt AS confidence, best.event AS event
+SELECT
+    prediction_id,
+    best.label AS label,
+    -best.doubt AS confidence,
+    best.event AS event,
+    best.received_at AS received_at
 FROM winners;

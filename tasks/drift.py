@@ -8,7 +8,7 @@ from flywheel.context import PipelineContext, at
 from flywheel.drift.severity import recommendation
 from flywheel.monitoring.decision import Decision, check_drift
 from flywheel.monitoring.reconcile import unanswered_checks
-from tasks.events import DRIFT_DETECTED, emit
+from tasks.events import DRIFT_DETECTED, DRIFT_RESOLVED, emit
 from tasks.step import step
 
 
@@ -20,11 +20,18 @@ def decide(context: PipelineContext, as_of: datetime) -> Decision:
 
 @step("announce drift")
 def announce_drift(decision: Decision) -> None:
-    """Emit the event that alerts and retrains are triggered by; nothing is emitted where nothing is to be done.
+    """Emit the event that alerts and retrains are triggered by, or the one that says it is over; or none.
 
     A window that was decided before is announced again, since its first event may have been lost: whoever acts on it
     does so once per check id.
     """
+    if decision.notice == "resolved":
+        emit(
+            DRIFT_RESOLVED,
+            decision.pipeline,
+            {"check_id": decision.check_id, "as_of": at(decision.as_of), "reason": decision.reason},
+            action="resolved",
+        )
     if decision.action == "none":
         return
     emit(
@@ -33,10 +40,11 @@ def announce_drift(decision: Decision) -> None:
         {
             "check_id": decision.check_id,
             "as_of": at(decision.as_of),
-            "severity": decision.findings.severity,
+            "severity": decision.severity,
             "action": decision.action,
             "reason": decision.reason,
-            "recommendation": recommendation(decision.findings.severity),
+            "harm": decision.harm.verdict if decision.harm else "unknown",
+            "recommendation": recommendation(decision.severity),
         },
         action=decision.action,
     )

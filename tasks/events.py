@@ -6,6 +6,7 @@ from prefect.events import emit_event
 from prefect.logging import get_logger
 
 DRIFT_DETECTED = "flywheel.drift.detected"
+DRIFT_RESOLVED = "flywheel.drift.resolved"
 MODEL_PROMOTED = "flywheel.model.promoted"
 MODEL_REJECTED = "flywheel.model.rejected"
 REVIEW_REQUESTED = "flywheel.review.requested"

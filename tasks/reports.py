@@ -12,8 +12,13 @@ from pydantic import BaseModel
 from flywheel.context import PipelineContext, at
 from flywheel.drift.picture import histogram_png
 from flywheel.drift.severity import recommendation
+from flywheel.metadata.queries.performance import performance_windows
 from flywheel.monitoring.decision import Decision
 from flywheel.monitoring.window import span
+from flywheel.performance.measure import Performance
+from flywheel.performance.measured import MeasuredWindow
+from flywheel.performance.picture import performance_png
+from flywheel.performance.wording import days, estimated, in_words, labels_in_words
 from flywheel.retraining.request import RetrainRequest
 from flywheel.scoring.deliver import SinkFailure
 from flywheel.training.holdout import NotEnoughData
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 
 # One line of the picture.
 _WORST_FEATURES = 3
+_SHOWN_WINDOWS = 26
 
 
 def publish_summary(
@@ -39,9 +45,9 @@ def publish_drift(decision: Decision) -> None:
     findings = decision.findings
     lines = [
         f"## Drift of {decision.pipeline} at {at(decision.as_of)}",
-        f"**{findings.outcome.replace('_', ' ')}**, severity **{findings.severity}**, action **{decision.action}**",
+        f"**{findings.outcome.replace('_', ' ')}**, severity **{decision.severity}**, action **{decision.action}**",
         f"{decision.reason}.",
-        f"Recommendation: {recommendation(findings.severity)}",
+        f"Recommendation: {recommendation(decision.severity)}",
         f"Window: {span(decision.window)}, against baseline `{decision.baseline.id}`; check `{decision.check_id}`.",
         *_pictures(decision),
         *_feature_table(decision),
@@ -56,9 +62,15 @@ def _feature_table(decision: Decision) -> list[str]:
     if not features:
         return []
     measures = list(features[0].measures)
-    head = ["feature", "severity", *measures]
+    head = ["feature", "severity", "surest of", "p (adjusted)", *measures]
     rows = [
-        [finding.feature, finding.severity, *(_number(finding.measures.get(measure)) for measure in measures)]
+        [
+            finding.feature,
+            finding.severity,
+            finding.question or "–",
+            _number(finding.adjusted_p),
+            *(_number(finding.measures.get(measure)) for measure in measures),
+        ]
         for finding in features
     ]
     table = [head, ["---"] * len(head), *rows]
@@ -75,6 +87,35 @@ def _pictures(decision: Decision) -> list[str]:
         return []
     image = base64.b64encode(histogram_png(decision.baseline, decision.counts, worst)).decode()
     return [f"![histograms of {', '.join(worst)} against the baseline](data:image/png;base64,{image})"]
+
+
+def publish_performance(context: PipelineContext, performance: Performance) -> None:
+    """Show the newest windows: the metric over time, and a table of what is known of each."""
+    windows = performance_windows(context.database, context.name, _SHOWN_WINDOWS)[::-1]
+    metric = performance.metric
+    lines = [
+        f"## Performance of {context.name} at {at(performance.as_of)}",
+        f"**{metric}**: {performance.newest}.",
+        "Open windows still wait for labels; their figures are corrected for those, with a 95% interval.",
+    ]
+    if windows:
+        image = base64.b64encode(performance_png(windows, metric)).decode()
+        lines += [f"![{metric} by window](data:image/png;base64,{image})", _window_table(windows, metric)]
+    create_markdown_artifact(
+        "\n\n".join(lines), key=f"performance-{context.name}", description=f"Performance of {context.name}"
+    )
+
+
+def _window_table(windows: Sequence[MeasuredWindow], metric: str) -> str:
+    head = ["window (UTC)", "state", "rows", "labels", metric, "estimated", ""]
+    rows = [
+        [
+            days(window), window.state, f"{window.rows:,}", labels_in_words(window),
+            in_words(window.metrics.get(metric)), estimated(window.metrics.get(metric)), window.note,
+        ]
+        for window in reversed(windows)
+    ]  # fmt: skip
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
 
 
 def publish_retrain(context: PipelineContext, request: RetrainRequest, trained: Candidate | NotEnoughData) -> None:

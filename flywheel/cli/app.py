@@ -17,6 +17,7 @@ from flywheel.cli import (
     health,
     manifests,
     models,
+    performance,
     quarantine,
     resources,
     reviews,
@@ -33,6 +34,7 @@ FAILED = 1
 # As the loop is met: set up, put into service, run, look, decide, take away.
 _ORDER = (
     "init", "upgrade", "validate", "apply", "get", "delete", "graph", "run", "serve-models", "health", "stats", "drift",
+    "performance",
     "model", "review", "quarantine", "export", "logs", "dataset", "demo", "up",
 )  # fmt: skip
 
@@ -65,6 +67,7 @@ app.command("serve-models")(serving.serve_models)
 app.add_typer(health.app, name="health")
 app.command("stats")(stats.stats)
 app.add_typer(drift.app, name="drift")
+app.command("performance")(performance.performance)
 app.add_typer(models.app, name="model")
 app.add_typer(reviews.app, name="review")
 app.add_typer(quarantine.app, name="quarantine")

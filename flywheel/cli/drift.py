@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from flywheel.metadata.queries.drift_checks import Check
 
 SHOWN_FEATURES = 8
+# Those that fit a usual terminal; --json has all of them.
+SHOWN_MEASURES = ("psi", "kl_divergence", "ks", "missing_rate")
 
 app = typer.Typer(
     help="Look at drift checks.",
@@ -92,21 +94,32 @@ def print_head(check: Check) -> None:
             "window": f"{check.rows:,} rows, batches {check.first_batch} to {check.last_batch}",
             "baseline": check.baseline_id,
             "action": check.action + (f", retraining {check.retraining.replace('_', ' ')}" if check.retraining else ""),
+            "harm": check.harm,
+            "alert": _alert(check),
             "recommended": recommendation(check.severity),  # type: ignore[arg-type]
         }
     )
     output.say("")
 
 
+def _alert(check: Check) -> str | None:
+    if check.alert_id is None:
+        return None
+    if check.notice == "resolved":
+        return f"resolved; it was open since check {check.alert_id}"
+    return f"open since check {check.alert_id}" if check.alert_id != check.id else "opened by this check"
+
+
 def print_features(check: Check, most: int) -> None:
     """Print what was measured on the worst features."""
     if not check.features:
         return
-    measures = list(check.features[0].measures)
-    short = [name.removesuffix("_divergence").removesuffix("_rate") for name in measures]  # fits a usual terminal
-    table = output.table("feature", "severity", *short, "ratio", numbers=(*short, "ratio"))
+    short = [name.removesuffix("_divergence").removesuffix("_rate") for name in SHOWN_MEASURES]
+    table = output.table("feature", "severity", "surest of", "p", *short, "ratio", numbers=("p", *short, "ratio"))
     for each in check.features[:most]:
-        output.add_row(table, each.feature, each.severity, *(each.measures.get(name) for name in measures), each.ratio)
+        measures = (each.measures.get(name) for name in SHOWN_MEASURES)
+        p_value = None if each.p_value is None else f"{each.p_value:.2g}"
+        output.add_row(table, each.feature, each.severity, each.question, p_value, *measures, each.ratio)
     out = output.console()
     out.print(table)
     if len(check.features) > most:

@@ -18,6 +18,7 @@ import typer
 from flywheel.cli.app import app
 from flywheel.cli.exports import FolderExport
 from flywheel.cli.manifests import FoundDocument, ValidationReport
+from flywheel.cli.performance import PipelinePerformance
 from flywheel.cli.stats import PipelineStats
 from flywheel.manifest.graph import Graph, GraphEdge, GraphNode
 from flywheel.manifest.problems import Problem
@@ -28,6 +29,7 @@ from flywheel.metadata.queries.models import Comparison, MetricComparison, Model
 from flywheel.metadata.queries.pipelines import AppliedPipeline, ConnectionSummary, PipelineSummary
 from flywheel.metadata.queries.reviews import ReviewEntry
 from flywheel.metadata.queries.stats import FeedbackStats, PredictionStats, TrainingStats
+from flywheel.performance.measured import MeasuredWindow, MetricValue
 from flywheel.records.refused import RefusedExample, RefusedReason
 from flywheel.registry.rollback import RolledBack
 
@@ -44,6 +46,7 @@ ANSWERS = {
     "drift status": "a list of Check, one a pipeline that has been checked",
     "drift history": "a list of Check, the newest first",
     "drift explain": "a Check",
+    "performance": "a list of PipelinePerformance",
     "model list": "a list of ModelSummary",
     "model show": "a ModelDetails",
     "model history": "a list of ModelHappening, the oldest first",
@@ -60,6 +63,7 @@ TYPES: tuple[type, ...] = (
     WorkspaceHealth, PipelineHealth, BreakerState, Undelivered, LastCheck,
     PipelineStats, PredictionStats, FeedbackStats, TrainingStats,
     Check, FeatureDrift,
+    PipelinePerformance, MeasuredWindow, MetricValue,
     ModelSummary, ModelDetails, ModelHappening, Comparison, MetricComparison,
     RolledBack, ReviewEntry, RefusedReason, RefusedExample,
     FolderExport,

@@ -28,7 +28,8 @@ def run_flow(
         str,
         typer.Argument(
             metavar="FLOW",
-            help="infer, join-feedback, check-drift, export-training, retrain, promote, reconcile, rescore, maintain.",
+            help="infer, join-feedback, measure-performance, check-drift, export-training, retrain, promote, "
+            "reconcile, rescore, maintain.",
             autocompletion=complete_flow,
             show_default=False,
         ),

@@ -1,6 +1,7 @@
 """Drift: has what the model sees and says moved away from its baseline?
 
 Read in this order: ``measured`` (what is compared), ``bins`` and ``baseline`` (the frozen reference), ``profile`` (one
-batch as counts on the baseline's bins), ``measures`` (one definition a file), ``check`` (the decision about a window),
-``picture`` (the same as histograms). ``docs/drift-measures.md`` has every definition on one page.
+batch as counts on the baseline's bins), ``measures`` (how large a change is, one definition a file), ``evidence`` (how
+sure it is), ``finding`` and ``check`` (the decision about a window), ``picture`` (the same as histograms).
+``docs/drift-measures.md`` has every definition on one page.
 """

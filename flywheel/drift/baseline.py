@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
@@ -42,6 +44,31 @@ class NumericBaseline(_Frozen):
     counts: list[int]
     moments: Moments
 
+    @cached_property
+    def table(self) -> Counts:
+        """``counts`` as an array."""
+        return np.array(self.counts, dtype=np.int64)
+
+    @cached_property
+    def widths(self) -> Floats:
+        """Of the bins between the edges."""
+        with np.errstate(over="ignore"):
+            return np.diff(self.edges)
+
+    @cached_property
+    def spread(self) -> float | None:
+        """The standard deviation of the values clipped to the edges, each bin's at its middle; None without any."""
+        edges, counts = np.array(self.edges), self.table[:-1]
+        if edges.size < 2 or not counts.any():
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):
+            places = np.concatenate((edges[:1], edges[:-1] / 2 + edges[1:] / 2, edges[-1:]))
+            shares = counts / counts.sum()
+            found = float(np.sqrt(np.sum(shares * (places - np.sum(shares * places)) ** 2)))
+            largest = np.abs(edges).max()
+            point = float(largest - np.nextafter(largest, 0))
+        return found if np.isfinite(found) and found > max(point, sys.float_info.min) else None
+
     def count(self, values: pl.Series) -> Counts:
         """Count Float64 values into these buckets."""
         return count_numeric(values, self.edges)
@@ -54,6 +81,11 @@ class CategoryBaseline(_Frozen):
     categories: list[str]
     others: list[str]
     counts: list[int]
+
+    @cached_property
+    def table(self) -> Counts:
+        """``counts`` as an array."""
+        return np.array(self.counts, dtype=np.int64)
 
     def count(self, values: pl.Series) -> Counts:
         """Count String values into these buckets."""

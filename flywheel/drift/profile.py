@@ -48,14 +48,17 @@ def counts_by_feature(counts: pl.DataFrame, baseline: Baseline) -> Mapping[str, 
         The profile has features or bins that the baseline does not have: it was made on another baseline.
     """
     arrays = {name: np.zeros(len(feature.counts), dtype=np.int64) for name, feature in baseline.features.items()}
-    for (name,), part in counts.partition_by("feature", as_dict=True).items():
-        found = arrays.get(str(name))
-        bins = part.get_column("bin").to_numpy()
+    every_bin, every_count = counts["bin"].to_numpy(), counts["count"].to_numpy()
+    runs = counts["feature"].rle().struct.unnest()
+    ends = runs["len"].cum_sum()
+    for name, size, end in zip(runs["value"], runs["len"], ends, strict=True):
+        found, rows = arrays.get(name), slice(end - size, end)
+        bins = every_bin[rows]
         if found is None or (bins.size and (bins.min() < 0 or bins.max() >= found.size)):
             raise FlywheelError(
                 f"the profile of {name!r} was not made on baseline {baseline.id!r}",
                 state="nothing was measured",
                 next_step="check only batches that were profiled on this baseline",
             )
-        np.add.at(found, bins, part.get_column("count").to_numpy())
+        np.add.at(found, bins, every_count[rows])
     return arrays

@@ -27,13 +27,29 @@ def severity_of(ratio: float) -> Severity:
     return next((severity for limit, severity in _BELOW if ratio < limit), "critical")
 
 
+def severity_of_change(psi: float, *, is_sure: bool) -> Severity:
+    """The severity of a change of this size (corrected PSI): the ladder 0.1, 0.25, 0.5, 1.0.
+
+    The size alone says how bad it is; that it is sure makes it drift, so at least medium, and as long as it is not, it
+    is low at most.
+
+    >>> severity_of_change(0.02, is_sure=True), severity_of_change(0.6, is_sure=True)
+    ('medium', 'high')
+    >>> severity_of_change(0.02, is_sure=False), severity_of_change(0.6, is_sure=False)
+    ('none', 'low')
+    """
+    by_size = SEVERITIES.index(severity_of(psi / 0.25))
+    drift = SEVERITIES.index("medium")
+    return SEVERITIES[max(by_size, drift) if is_sure else min(by_size, drift - 1)]
+
+
 def worst(severities: Iterable[Severity]) -> Severity:
     """The worst of them; ``none`` of nothing."""
     return max(severities, key=SEVERITIES.index, default="none")
 
 
 def is_drift(severity: Severity) -> bool:
-    """Whether a severity is drift: a measure is at or above its threshold."""
+    """Whether a severity is drift: a measure at or above its threshold, or a change that is sure."""
     return SEVERITIES.index(severity) >= SEVERITIES.index("medium")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 
 import polars as pl
 
 from flywheel.context import PipelineContext
 from flywheel.errors import FlywheelError
+from flywheel.feedback.absence import absence_labels, absence_rule, next_considered
 from flywheel.feedback.ingest import Events, event_paths, label_events
 from flywheel.feedback.join import JoinBatch, Joined, join_feedback
 from flywheel.manifest.documents import SourceSpec
@@ -31,15 +32,29 @@ def feedback_config(context: PipelineContext) -> FeedbackConfig:
 
 
 def plan_join(context: PipelineContext, source: Source, as_of: datetime) -> LedgerEntry[JoinPlan] | None:
-    """Return the next batch of feedback; None when there are no new events and no new predictions for waiting ones."""
+    """Return the next batch of feedback; None when there are no new events and no new predictions for waiting ones.
+
+    Absence is looked for once there are no more events: an event that waits to be read is not absent.
+    """
     previous = context.feedback.latest()
     logged = _last_logged(context)
+    done = previous.plan.considered if previous else None
 
     def make_plan(progress: Mapping[str, Progress]) -> JoinPlan | None:
         slices = source.plan(progress, as_of, MAX_EVENTS)
+        considered = done
         if not slices and not _waiting_can_match(previous, logged):
-            return None
-        return JoinPlan(slices=slices, last_logged=logged, previous_as_of=_latest_time(previous))
+            rule = absence_rule(feedback_config(context))
+            considered = next_considered(rule, done, context.tables, logged, as_of) if rule else None
+            if considered is None or considered == done:
+                return None
+        return JoinPlan(
+            slices=slices,
+            last_logged=logged,
+            previous_as_of=_latest_time(previous),
+            considered_before=done,
+            considered=considered,
+        )
 
     return context.feedback.next_batch(make_plan, revision=context.revision, as_of=as_of)
 
@@ -58,16 +73,22 @@ def ingest_events(context: PipelineContext, entry: LedgerEntry[JoinPlan], source
 
 
 def join_events(context: PipelineContext, entry: LedgerEntry[JoinPlan], events: Events) -> Joined:
-    """Find the predictions that a batch's events, and earlier ones still waiting, are about."""
+    """Find the predictions that a batch's events, and earlier ones still waiting, are about, and those without one."""
+    feedback = feedback_config(context)
     batch = JoinBatch(
         number=entry.number,
         events=events.rows,
         as_of=entry.as_of,
         previous_as_of=entry.plan.previous_as_of,
         last_logged=entry.plan.last_logged,
-        max_delay=feedback_config(context).max_delay,
+        max_delay=feedback.max_delay,
     )
-    return join_feedback(context.tables, batch)
+    joined = join_feedback(context.tables, batch)
+    rule = absence_rule(feedback)
+    if rule is None:
+        return joined
+    absent = absence_labels(context.tables, rule, entry.plan, entry.number, entry.as_of, joined.labels)
+    return Joined(pl.concat([joined.labels, absent]), replace(joined.counts, absent=absent.height))
 
 
 def commit_labels(

@@ -17,7 +17,8 @@ class JoinCounts:
     ``labelled`` events gave a label row, ``duplicates`` are further deliveries of an event, ``late`` ones came more
     than ``max_delay`` after their prediction, ``unlabelled`` ones match no label rule. ``recovered`` are earlier events
     whose prediction was logged only now. ``waiting`` is how many have no prediction so far, ``orphans`` how many of
-    them this join gave up on, ``conflicts`` how many predictions now have labels that differ.
+    them this join gave up on, ``conflicts`` how many predictions now have labels that differ. ``absent`` predictions
+    got the label that means that no event came.
     """
 
     labelled: int = 0
@@ -28,6 +29,7 @@ class JoinCounts:
     waiting: int = 0
     orphans: int = 0
     conflicts: int = 0
+    absent: int = 0
 
 
 def count_outcomes(

@@ -101,7 +101,7 @@ def _labels(values: pl.DataFrame, event: pl.Series, feedback: FeedbackConfig) ->
     frame = pl.DataFrame([event, *payload, *stated])
     label = pl.lit(None, pl.String)
     confidence = pl.lit(None, pl.Float64)
-    for rule in reversed(feedback.labels):
+    for rule in reversed([rule for rule in feedback.labels if not rule.absent]):
         matches = _matches(rule, schema)
         label = pl.when(matches).then(_label(rule)).otherwise(label)
         confidence = pl.when(matches).then(pl.lit(rule.confidence)).otherwise(confidence)

@@ -16,6 +16,7 @@ from flywheel.feedback.counts import JoinCounts, count_outcomes
 from flywheel.lake.duck import connect, query
 from flywheel.lake.span import before, day_after, time_span
 from flywheel.lake.tables import LABELS, PipelineTables
+from flywheel.manifest.feedback import ABSENT
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def join_feedback(tables: PipelineTables, batch: JoinBatch) -> Joined:
     known = tables.labels.files(dates=dates)
     outcomes = _classify(tables, batch, pending, dates, known)
     labels = _label_rows(outcomes, batch.number)
-    conflicts = _count_conflicts(labels, tables.labels.read(known, ["prediction_id", "label"]))
+    conflicts = _count_conflicts(labels, tables.labels.read(known, ["prediction_id", "label", "event"]))
     return Joined(labels, count_outcomes(outcomes, batch.as_of, batch.previous_as_of, batch.max_delay, conflicts))
 
 
@@ -87,7 +88,7 @@ def _label_rows(outcomes: pl.DataFrame, number: int) -> pl.DataFrame:
 
 
 def _count_conflicts(new: pl.DataFrame, known: pl.DataFrame) -> int:
-    """Count the predictions with a new label that now have labels which differ."""
-    relevant = known.join(new, on="prediction_id", how="semi")
-    both = pl.concat([new.select("prediction_id", "label"), relevant])
+    """Count the predictions with a new label that now have labels which differ; absence is told to be overruled."""
+    relevant = known.filter(pl.col("event") != ABSENT).join(new, on="prediction_id", how="semi")
+    both = pl.concat([new.select("prediction_id", "label"), relevant.drop("event")])
     return both.group_by("prediction_id").agg(pl.col("label").n_unique()).filter(pl.col("label") > 1).height

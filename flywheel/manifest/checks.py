@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from flywheel.errors import did_you_mean
+from flywheel.manifest.performance import performance_problems
 from flywheel.manifest.problems import Finding, Path
 from flywheel.manifest.retention import retention_problems
 from flywheel.manifest.stage_checks import STAGES, stage_problems
@@ -24,7 +25,9 @@ def pipeline_problems(pipeline: Pipeline) -> list[Finding]:
 
 def whole_problems(pipeline: Pipeline) -> list[Finding]:
     """What is wrong with a pipeline that has all of its documents, beside what ``pipeline_problems`` finds."""
-    return [*_retraining(pipeline), *_sampling(pipeline), *retention_problems(pipeline)]
+    return [
+        *_retraining(pipeline), *_sampling(pipeline), *retention_problems(pipeline), *performance_problems(pipeline),
+    ]  # fmt: skip
 
 
 def _names(pipeline: Pipeline) -> Iterator[Finding]:
@@ -58,6 +61,10 @@ def _references(pipeline: Pipeline) -> Iterator[Finding]:
     if pipeline.drift is not None and pipeline.drift.features is not None:
         path = (*_stage_path(pipeline, "drift-detection"), "config", "features")
         yield from _known([((*path, i), name) for i, name in enumerate(pipeline.drift.features)], names)
+    if pipeline.drift is not None:
+        path = (*_stage_path(pipeline, "drift-detection"), "config", "importance")
+        own = [name for name in pipeline.drift.importance if "." not in name]  # prediction.score is no feature
+        yield from _known([((*path, name), name) for name in own], names)
 
 
 def _known(uses: Iterable[tuple[Path, str]], names: list[str]) -> Iterator[Finding]:
@@ -89,10 +96,10 @@ def _loop(pipeline: Pipeline) -> Iterator[Finding]:
     if pipeline.export is not None and pipeline.feedback is None:
         yield Finding(_place_of(pipeline, "training-export", "training_export"), "needs feedback, which gives labels")
     drift = pipeline.drift
-    if drift is not None and drift.window_size is not None and drift.window_size < drift.min_rows:
+    if drift is not None and drift.window_size is not None and drift.window_size < drift.fewest_rows:
         given = "" if "min_rows" in drift.model_fields_set else " (the default)"
         path = (*_stage_path(pipeline, "drift-detection"), "config", "window_size")
-        yield Finding(path, f"is below min_rows, {drift.min_rows}{given}: no check would ever have enough data")
+        yield Finding(path, f"is below min_rows, {drift.fewest_rows}{given}: no check would ever have enough data")
     if drift is not None and drift.on_drift == "fallback" and pipeline.inference.fallback == "error":
         path = (*_stage_path(pipeline, "drift-detection"), "config", "on_drift")
         yield Finding(path, "needs a fallback other than error in the ml-inference stage")

@@ -151,5 +151,7 @@ def _labels(feedback: FeedbackConfig) -> str:
 
 
 def _drift(drift: DriftConfig) -> str:
-    limits = ", ".join(f"{measure} {limit:g}" for measure, limit in drift.thresholds.items())
-    return f"{limits}; {drift.mode}: {drift.on_drift}"
+    limits = [f"{measure} {limit:g}" for measure, limit in (drift.thresholds or {}).items()]
+    if drift.budget_decides:
+        limits.append(f"{drift.budget} false alarms")
+    return f"{', '.join(limits)}; {drift.mode}: {drift.on_drift}"

@@ -15,6 +15,7 @@ from flywheel.manifest.feedback import FeedbackConfig
 from flywheel.manifest.fields import Cron, Name, Span, Spec
 from flywheel.manifest.inference import InferenceConfig
 from flywheel.manifest.jsonpath import JsonPath
+from flywheel.manifest.performance import DEFAULT_WINDOW, PerformanceConfig
 from flywheel.manifest.problems import Finding, PartsError
 from flywheel.manifest.retention import Retention
 from flywheel.manifest.training import ExportConfig, TrainingConfig
@@ -81,6 +82,7 @@ class Schedules(Spec):
     infer: Cron | None = "*/10 * * * *"
     join_feedback: Cron | None = "5 * * * *"
     check_drift: Cron | None = "15 * * * *"
+    measure_performance: Cron | None = "20 * * * *"
     retrain: Cron | None = None
     reconcile: Cron | None = "45 * * * *"
     rescore: Cron | None = None
@@ -95,6 +97,7 @@ class PipelineSpec(Spec):
     feedback: FeedbackConfig | None = None
     training_export: ExportConfig | None = None
     training: TrainingConfig | None = None
+    performance: PerformanceConfig | None = None
     sinks: list[SinkRef] = Field(default_factory=list)
     batch: Batching = Batching()
     retention: Retention = Retention()
@@ -149,6 +152,14 @@ class Pipeline(Document):
         return self.spec.training
 
     @property
+    def performance(self) -> PerformanceConfig:
+        """How performance is measured, with every default in its place."""
+        given = self.spec.performance or PerformanceConfig()
+        window = given.window or (self.drift and self.drift.window) or DEFAULT_WINDOW
+        metric = given.metric or (self.training.gate.metric if self.training else None)
+        return given.model_copy(update={"window": window, "metric": metric, "history": given.history or 4 * window})
+
+    @property
     def prediction_id(self) -> JsonPath:
         """Where a record carries the id that its prediction is known by."""
         if self.spec.prediction_id is not None:
@@ -165,7 +176,7 @@ class Pipeline(Document):
         if self.training and self.training.target:
             return self.training.target
         rules = self.feedback.labels if self.feedback else []
-        return next((rule.label_text for rule in rules if rule.label_text is not None), None)
+        return next((rule.label_text for rule in rules if rule.label_text is not None and not rule.absent), None)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -20,7 +20,17 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from flywheel.manifest import documents, drift, features, feedback, inference, pipeline, retention, training
+from flywheel.manifest import (
+    documents,
+    drift,
+    features,
+    feedback,
+    inference,
+    performance,
+    pipeline,
+    retention,
+    training,
+)
 from flywheel.manifest.cel import CelText
 from flywheel.manifest.jsonpath import JsonPath
 
@@ -60,6 +70,7 @@ SECTIONS = (
     Section("Training", "`spec.training`, or `spec` of `kind: Training`", training.TrainingConfig),
     Section("Bootstrap", "`bootstrap`", training.Bootstrap),
     Section("Gate", "`gate`", training.Gate),
+    Section("Performance", "`performance`", performance.PerformanceConfig),
     Section("Sink reference", "each of `sinks`", pipeline.SinkRef),
     Section("Batch", "`batch`", pipeline.Batching),
     Section("Retention", "`retention`", retention.Retention),
@@ -93,6 +104,7 @@ ModelServer or Storage is read from the environment.
 | JSONPath | a singular query of RFC 9535: `$.metrics.cpu`, `$['odd name']`, `$.list[0]` |
 | CEL | a condition in the Common Expression Language: `prediction.score > 0.8 && region in ['eu', 'us']` |
 | duration | `30s`, `15m`, `36h`, `7d`, `2w`, or ISO 8601 (`P7D`) |
+| budget | false alarms in a time: `1 per 30d` |
 | time | ISO 8601; without a zone it is UTC |
 | cron | five fields, in UTC |
 """
@@ -100,7 +112,7 @@ ModelServer or Storage is read from the environment.
 # What a validator makes of a plain type.
 _WORDS = {
     "check_name": "name", "check_identifier": "identifier", "check_column": "column", "check_cron": "cron",
-    "parse_duration": "duration", "assume_utc": "time",
+    "parse_duration": "duration", "assume_utc": "time", "parse_false_alarms": "budget",
 }  # fmt: skip
 _PLAIN: dict[Any, str] = {
     str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything", JsonPath: "JSONPath",

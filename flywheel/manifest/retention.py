@@ -55,6 +55,9 @@ def retention_problems(pipeline: Pipeline) -> Iterator[Finding]:
     unlabelled = "without its label a prediction looks as if it never had one"
     yield from _shorter_than_predictions(retention, "labels", unlabelled)
     yield from _shorter_than_predictions(retention, "rescored", "a row would be scored again")
+    if pipeline.feedback is not None and pipeline.spec.performance and pipeline.spec.performance.window:
+        least = pipeline.spec.performance.window + pipeline.feedback.max_delay
+        yield from _too_short("predictions", retention.predictions, least, "a performance window is final only then")
     if pipeline.training is not None:
         delay = pipeline.feedback.max_delay if pipeline.feedback is not None else timedelta(0)
         reason = "a retrain holds out the newest labelled rows: training.holdout"

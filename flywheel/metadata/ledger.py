@@ -37,11 +37,25 @@ class InferencePlan(Plan):
     serve_fallback: bool = False  # drift said: do not trust the model
 
 
+class Considered(BaseModel):
+    """Which predictions have been looked at for absence: those up to a batch whose delay was over by a time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    until: datetime
+    last_batch: int
+
+
 class JoinPlan(Plan):
-    """A batch of feedback events, and the newest batch of predictions that it is joined to."""
+    """A batch of feedback events, and the newest batch of predictions that it is joined to.
+
+    Predictions between ``considered_before`` and ``considered`` get the label that absence means.
+    """
 
     last_logged: int
     previous_as_of: datetime | None
+    considered_before: Considered | None = None
+    considered: Considered | None = None
 
 
 PlanT = TypeVar("PlanT", bound=Plan)
@@ -141,6 +155,19 @@ class Ledger(Generic[PlanT]):
                 .order_by(Batch.number)
             )
             return [self._entry(row) for row in rows]
+
+    def newest_committed(self, as_of: datetime, before: int | None = None) -> LedgerEntry[PlanT] | None:
+        """Return the newest committed batch that ran at ``as_of`` or earlier; with ``before``, of a lower number."""
+        wanted = (
+            select(Batch)
+            .where(Batch.pipeline == self._pipeline, Batch.feed == self._feed)
+            .where(Batch.status == "committed", Batch.as_of <= as_of)
+            .order_by(Batch.number.desc())
+            .limit(1)
+        )
+        with self._database.session() as session:
+            row = session.scalar(wanted if before is None else wanted.where(Batch.number < before))
+            return self._entry(row) if row else None
 
     def _newest(self, session: Session) -> Batch | None:
         mine = (Batch.pipeline == self._pipeline, Batch.feed == self._feed)

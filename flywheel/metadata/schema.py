@@ -167,7 +167,47 @@ class DriftCheck(Base):
     action: Mapped[str] = mapped_column(String(10))  # none | alert | retrain | fallback
     reason: Mapped[str] = mapped_column(Text)
     measures: Mapped[list[Any]]
+    harm: Mapped[str | None] = mapped_column(String(10))  # harmful | harmless | unknown
+    decay: Mapped[dict[str, Any] | None]
+    alert_id: Mapped[str | None] = mapped_column(String(150))
+    notice: Mapped[str] = mapped_column(String(10), default="none")  # opened | worsened | ongoing | resolved | none
     checked_at: Mapped[datetime]
+
+
+class DriftAlert(Base):
+    """Checks that alarmed, one after the other: one thing to tell, from the check that opened it to its end."""
+
+    __tablename__ = "drift_alerts"
+    __table_args__ = (Index("drift_alerts_by_pipeline", "pipeline", "opened_at"),)
+
+    id: Mapped[str] = mapped_column(String(150), primary_key=True)
+    pipeline: Mapped[str] = mapped_column(String(63))
+    opened_at: Mapped[datetime]
+    severity: Mapped[str] = mapped_column(String(10))
+    checks: Mapped[int]
+    clean: Mapped[int]
+    resolved_at: Mapped[datetime | None]
+
+
+class PerformanceWindow(Base):
+    """What the labels of a window say of a model version (0: of all), corrected for those that are still to come."""
+
+    __tablename__ = "performance_windows"
+
+    pipeline: Mapped[str] = mapped_column(String(63), primary_key=True)
+    model_id: Mapped[str] = mapped_column(String(63), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    window_start: Mapped[datetime] = mapped_column(primary_key=True)
+    window_end: Mapped[datetime] = mapped_column(primary_key=True)
+    as_of: Mapped[datetime]
+    state: Mapped[str] = mapped_column(String(10))  # open | final
+    rows: Mapped[int] = mapped_column(BigInteger)
+    labelled: Mapped[int] = mapped_column(BigInteger)
+    expected: Mapped[float | None]
+    measured: Mapped[int] = mapped_column(BigInteger)
+    metrics: Mapped[dict[str, Any]]
+    note: Mapped[str] = mapped_column(Text, default="")
+    calculated_at: Mapped[datetime]
 
 
 class Retraining(Base):

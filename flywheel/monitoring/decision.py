@@ -6,29 +6,31 @@ The stored decision is the truth: the event that follows it may be lost, and ``f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Literal
+from datetime import datetime
 
 import polars as pl
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
 from flywheel.context import PipelineContext, at
+from flywheel.drift.alerts import Notice
 from flywheel.drift.baseline import Baseline
 from flywheel.drift.check import Findings, check_window
+from flywheel.drift.evidence.budget import level
+from flywheel.drift.severity import Severity
 from flywheel.errors import FlywheelError
 from flywheel.manifest.drift import DriftConfig
-from flywheel.metadata.schema import DriftCheck
+from flywheel.monitoring.action import Action, Alarm, alarm_of
+from flywheel.monitoring.elapsed import elapsed_since_check
+from flywheel.monitoring.harm import Harm, assess_harm
 from flywheel.monitoring.reference import find_baseline
+from flywheel.monitoring.store import Undecided, store_check
 from flywheel.monitoring.window import Window, latest_window
-
-Action = Literal["none", "alert", "retrain", "fallback"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A drift check: what was found in which window, and what is to be done about it.
+    """A drift check: what was found in which window, whether it matters, and what is to be done about it.
 
+    ``notice`` is what the check means for the pipeline's alert; ``harm`` is None where the manifest acts on any drift.
     ``counts`` is the window's profile, for the picture. ``is_new`` is False when this window had been decided before.
     """
 
@@ -38,6 +40,9 @@ class Decision:
     baseline: Baseline
     window: Window
     findings: Findings
+    harm: Harm | None
+    severity: Severity
+    notice: Notice
     action: Action
     reason: str
     is_new: bool
@@ -57,20 +62,28 @@ def check_drift(context: PipelineContext, as_of: datetime) -> Decision:
         )
     baseline = _baseline(context)
     window = latest_window(context.tables.profiles, baseline.id, config, as_of)
-    findings = check_window(baseline, window.counts, window.rows, config)
-    action, reason = _decide(context, config, window, findings, as_of)
-    decision = Decision(
-        check_id=f"{context.name}.{baseline.id}.{_key(window, as_of)}",
-        pipeline=context.name,
-        as_of=as_of,
+    alpha = level(config.budget, elapsed_since_check(context.database, context.name, config.window, as_of))
+    findings = check_window(baseline, window.counts, window.rows, config, alpha)
+    harm = assess_harm(context, as_of, alpha) if config.acts_on == "harm" else None
+    check_id = f"{context.name}.{baseline.id}.{_key(window, as_of)}"
+    undecided = Undecided(
+        check_id, as_of, baseline.id, window, findings, harm, _alarm(config, window, findings, harm, as_of)
+    )
+    row, is_new = store_check(context, config, undecided)
+    return Decision(
+        check_id=row.id,
+        pipeline=row.pipeline,
+        as_of=row.as_of,
         baseline=baseline,
         window=window,
         findings=findings,
-        action=action,
-        reason=reason,
-        is_new=True,
+        harm=harm,
+        severity=row.severity,  # type: ignore[arg-type]
+        notice=row.notice,  # type: ignore[arg-type]
+        action=row.action,  # type: ignore[arg-type]
+        reason=row.reason,
+        is_new=is_new,
     )
-    return _store(context, decision)
 
 
 def _key(window: Window, as_of: datetime) -> str:
@@ -93,69 +106,7 @@ def _baseline(context: PipelineContext) -> Baseline:
     return baseline
 
 
-def _decide(
-    context: PipelineContext, config: DriftConfig, window: Window, findings: Findings, as_of: datetime
-) -> tuple[Action, str]:
+def _alarm(config: DriftConfig, window: Window, findings: Findings, harm: Harm | None, as_of: datetime) -> Alarm:
     if window.rows == 0 and config.window is not None:
-        return "none", f"no predictions on events between {at(as_of - config.window)} and {at(as_of)}"
-    if findings.outcome != "drift":
-        return "none", findings.reason
-    if config.mode == "shadow":
-        return "none", f"{findings.reason}; mode shadow measures and never acts"
-    last = _last_action(context, as_of + config.cooldown)
-    if last is not None and config.on_drift != "fallback" and as_of < last + config.cooldown:
-        return "none", f"{findings.reason}; cooling down until {at(last + config.cooldown)}"
-    return config.on_drift, findings.reason
-
-
-def _last_action(context: PipelineContext, until: datetime) -> datetime | None:
-    """The newest action before ``until``: a clock that was set back must not make one action two."""
-    newest = (
-        select(DriftCheck.as_of)
-        .where(DriftCheck.pipeline == context.name, DriftCheck.action != "none", DriftCheck.as_of < until)
-        .order_by(DriftCheck.as_of.desc())
-        .limit(1)
-    )
-    with context.database.session() as session:
-        return session.scalar(newest)
-
-
-def _store(context: PipelineContext, decision: Decision) -> Decision:
-    """Insert the decision; if this window was decided before, that decision stands."""
-    row = DriftCheck(
-        id=decision.check_id,
-        pipeline=decision.pipeline,
-        as_of=decision.as_of,
-        baseline_id=decision.baseline.id,
-        first_batch=decision.window.first_batch,
-        last_batch=decision.window.last_batch,
-        rows=decision.window.rows,
-        outcome=decision.findings.outcome,
-        severity=decision.findings.severity,
-        action=decision.action,
-        reason=decision.reason,
-        measures=[finding.model_dump(mode="json") for finding in decision.findings.features],
-        checked_at=datetime.now(UTC),
-    )
-    try:
-        with context.database.session() as session:
-            session.add(row)
-    except IntegrityError:
-        return _decided_before(context, decision)
-    return decision
-
-
-def _decided_before(context: PipelineContext, decision: Decision) -> Decision:
-    with context.database.session() as session:
-        row = session.get_one(DriftCheck, decision.check_id)
-    return Decision(
-        check_id=row.id,
-        pipeline=row.pipeline,
-        as_of=row.as_of,
-        baseline=decision.baseline,
-        window=decision.window,
-        findings=decision.findings,
-        action=row.action,  # type: ignore[arg-type]
-        reason=row.reason,
-        is_new=False,
-    )
+        return Alarm(False, "none", f"no predictions on events between {at(as_of - config.window)} and {at(as_of)}")
+    return alarm_of(findings, harm)

@@ -8,13 +8,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from flywheel.records.encode import Encoding
+from flywheel.training.correction import Correction
 
 
 class ModelCard(BaseModel):
     """Stored with every model version.
 
     ``encoding`` turns logged features into the model's input matrix; ``classes`` are the labels in the order of the
-    probabilities; ``target`` is the positive one.
+    probabilities; ``target`` is the positive one. ``correction`` is what its answers were off by on the hold-out.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -31,3 +32,4 @@ class ModelCard(BaseModel):
     as_of: datetime
     export_id: str | None = None
     baseline_id: str
+    correction: Correction | None = None

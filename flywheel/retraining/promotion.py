@@ -76,7 +76,7 @@ def _register(
     context: PipelineContext, request: RetrainRequest, trained: Candidate, export_id: str | None
 ) -> RegisteredModel:
     training = require_training(context.pipeline)
-    card = card_of(trained.model, training, request.as_of, baseline_id(context, request.key), export_id)
+    card = card_of(trained, training, request.as_of, baseline_id(context, request.key), export_id)
     make_baseline(context, trained, card, request.as_of)
     return context.registry.register(
         model_id=context.pipeline.inference.model_id,

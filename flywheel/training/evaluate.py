@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from flywheel.records.encode import encode
+from flywheel.training.correction import Correction, correct_odds, correct_values, log_odds
 from flywheel.training.fit import FittedModel, FloatArray, numbers, row_weights
 
 
@@ -19,11 +20,12 @@ class Evaluation:
 
     ``metrics`` has auc, average_precision, log_loss and accuracy for a classification, and for an anomaly detector too
     where the rows have labels of both kinds (its score, in (0, 1], is then read as a probability); rmse and mae for a
-    regression.
+    regression. ``correction`` is what the answers are off by on these rows; None for an anomaly detector.
     """
 
     rows: int
     metrics: dict[str, float]
+    correction: Correction | None = None
 
 
 def evaluate(model: FittedModel, rows: pl.DataFrame) -> Evaluation:
@@ -33,9 +35,8 @@ def evaluate(model: FittedModel, rows: pl.DataFrame) -> Evaluation:
         return Evaluation(known.height, _anomaly_metrics(model, encode(known, model.encoding), known))
     matrix = encode(rows, model.encoding)
     if model.task == "regression":
-        weights = row_weights(rows, model.task)
-        return Evaluation(rows.height, value_metrics(numbers(rows["label"]), model.estimator.predict(matrix), weights))
-    return Evaluation(rows.height, _class_metrics(model, matrix, rows))
+        return _of_values(model, matrix, rows)
+    return _of_classes(model, matrix, rows)
 
 
 def score_metrics(truth: npt.NDArray[np.bool_], score: FloatArray, weights: FloatArray) -> dict[str, float]:
@@ -60,17 +61,21 @@ def value_metrics(truth: FloatArray, value: FloatArray, weights: FloatArray) -> 
     }
 
 
-def _class_metrics(model: FittedModel, matrix: FloatArray, rows: pl.DataFrame) -> dict[str, float]:
+def _of_values(model: FittedModel, matrix: FloatArray, rows: pl.DataFrame) -> Evaluation:
+    truth, value, weights = numbers(rows["label"]), model.estimator.predict(matrix), row_weights(rows, model.task)
+    return Evaluation(rows.height, value_metrics(truth, value, weights), correct_values(value, truth, weights))
+
+
+def _of_classes(model: FittedModel, matrix: FloatArray, rows: pl.DataFrame) -> Evaluation:
     probabilities = model.estimator.predict_proba(matrix)
     weights = row_weights(rows, model.task)
     labels = rows["label"].cast(pl.String).to_numpy()
     named = np.array(model.classes, dtype=object)[probabilities.argmax(axis=1)]
     position = model.classes.index(model.target) if model.target in model.classes else None
     score = np.zeros(rows.height) if position is None else probabilities[:, position]
-    return {
-        **score_metrics(labels == model.target, score, weights),
-        "accuracy": float(np.average(named == labels, weights=weights)),
-    }
+    truth = labels == model.target
+    metrics = {**score_metrics(truth, score, weights), "accuracy": float(np.average(named == labels, weights=weights))}
+    return Evaluation(rows.height, metrics, correct_odds(log_odds(score), truth.astype(np.float64), weights))
 
 
 def _anomaly_metrics(model: FittedModel, matrix: FloatArray, rows: pl.DataFrame) -> dict[str, float]:

@@ -66,9 +66,10 @@ def train_candidate(rows: pl.DataFrame, pipeline: Pipeline, champion: LoadedMode
 
 
 def card_of(
-    model: FittedModel, training: TrainingConfig, as_of: datetime, baseline_id: str, export_id: str | None
+    candidate: Candidate, training: TrainingConfig, as_of: datetime, baseline_id: str, export_id: str | None
 ) -> ModelCard:
-    """Return the card that ``model`` is registered with."""
+    """Return the card that a candidate is registered with."""
+    model = candidate.model
     return ModelCard(
         task=training.task,
         algorithm=training.algorithm,
@@ -82,6 +83,7 @@ def card_of(
         as_of=as_of,
         export_id=export_id,
         baseline_id=baseline_id,
+        correction=candidate.evaluation.correction,
     )
 
 

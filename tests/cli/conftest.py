@@ -20,6 +20,7 @@ from flywheel.metadata.schema import (
     Export,
     ModelEvent,
     ModelVersion,
+    PerformanceWindow,
     Retraining,
     Review,
 )
@@ -114,6 +115,7 @@ def fill(database: Database) -> None:
                 candidate=2, started_at=now, finished_at=now,
             )
         )  # fmt: skip
+        session.add_all([performance(1, "final", 0.52), performance(2, "open", None)])
         session.add(
             Export(
                 id="e-1", pipeline="flight-delays", as_of=AS_OF, uri="/out/e-1", rows=500, manifest={}, created_at=now
@@ -159,6 +161,17 @@ def check(name: str, as_of: datetime, outcome: str, severity: str, action: str) 
         id=name, pipeline="flight-delays", as_of=as_of, baseline_id="b-1", first_batch=1, last_batch=3, rows=3000,
         outcome=outcome, severity=severity, action=action, reason="1 of 17 features drifted [temp]", measures=[finding],
         checked_at=datetime.now(UTC),
+    )  # fmt: skip
+
+
+def performance(week: int, state: str, loss: float | None) -> PerformanceWindow:
+    known = {"value": loss, "low": loss and loss - 0.01, "high": loss and loss + 0.01, "estimated": 0.53}
+    start = AS_OF + timedelta(weeks=week)
+    return PerformanceWindow(
+        pipeline="flight-delays", model_id="late-arrival", version=0, window_start=start, as_of=AS_OF, state=state,
+        window_end=start + timedelta(weeks=1), rows=6000, labelled=5000, expected=5800.0, measured=4000,
+        metrics={"log_loss": known}, note="" if loss else "not known yet: 12 of 6,000 predictions have a label",
+        calculated_at=datetime.now(UTC),
     )  # fmt: skip
 
 

@@ -25,6 +25,8 @@ READING = [
     ("drift", "status"),
     ("drift", "history", "-p", "flight-delays"),
     ("drift", "explain", "2013-02", "--json"),
+    ("performance",),
+    ("performance", "-p", "flight-delays", "-n", "1"),
     ("model", "list"),
     ("model", "show", "late-arrival"),
     ("model", "show", "late-arrival", "--version", "1"),
@@ -71,7 +73,8 @@ def test_what_a_person_sees_fits_in_a_hundred_columns(run: Any, arguments: tuple
 
 @pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize(
-    "arguments", [("get",), ("health",), ("stats",), ("drift", "status"), ("drift", "history"), ("model", "list")]
+    "arguments",
+    [("get",), ("health",), ("stats",), ("drift", "status"), ("drift", "history"), ("performance",), ("model", "list")],
 )
 def test_an_empty_workspace_is_no_error(run: Any, arguments: tuple[str, ...]) -> None:
     assert run(*arguments).code == 0
@@ -157,3 +160,15 @@ def test_a_deleted_pipeline_is_gone_from_every_list(run: Any, filled: Database) 
     assert run("get", "--json").json() == []
     assert run("health", "--json").json() == {"healthy": True, "pipelines": []}
     assert run("stats", "-p", "flight-delays").code == 1
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_window_tells_what_is_known_of_it(run: Any) -> None:
+    told = run("performance", "-p", "flight-delays").out
+    assert "final  5,000 of 5,800 expected (86%)  0.520 (0.510 to 0.530)  0.530" in told
+    assert "not known yet: 12 of 6,000 predictions have a label" in told
+
+
+@pytest.mark.usefixtures("empty")
+def test_without_a_pipeline_it_says_what_to_type(run: Any) -> None:
+    assert run("performance").out == "no pipeline is in service; next: flywheel apply -f MANIFEST\n"

@@ -11,18 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.spatial.distance import jensenshannon
+from scipy.spatial.distance import jensenshannon, minkowski
 
 from flywheel.drift.baseline import CategoryBaseline, NumericBaseline, fit_baseline
 from flywheel.drift.bins import Floats
 from flywheel.drift.measured import Kind, Measured
-from flywheel.drift.measures import MEASURES, measure_all
+from flywheel.drift.measures import MEASURES, correct_all, measure_all
 from flywheel.drift.measures.comparison import Comparison, floored
 from flywheel.drift.measures.ks import ks_error_bound
+from flywheel.drift.measures.wasserstein import wasserstein_error_bound
 from flywheel.manifest.drift import Measure as MeasureName
 
 EVERY = sorted(MEASURES)
-BY_BUCKETS = ["psi", "kl_divergence", "js_divergence"]
+BY_BUCKETS = ["psi", "kl_divergence", "js_divergence", "hellinger", "total_variation", "chi_square"]
+NUMERIC_ONLY = {"ks", "wasserstein"}
 
 
 def baseline_of(values: Floats | list, kind: Kind = "numeric") -> NumericBaseline | CategoryBaseline:
@@ -66,7 +68,9 @@ def test_the_registry_has_the_measures_that_a_manifest_may_name() -> None:
 def test_it_is_zero_on_the_reference_itself_at_any_size(name: str, values: list, kind: Kind, times: int) -> None:
     value = MEASURES[name].value(compare(values, list(values) * times, kind))
     assert value in (0.0, None)
-    assert (value is None) == (name == "ks" and kind == "category")
+    is_constant = kind == "numeric" and len(set(values)) == 1
+    undefined = NUMERIC_ONLY if kind == "category" else {"unseen_rate"} | ({"wasserstein"} if is_constant else set())
+    assert (value is None) == (name in undefined)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -90,6 +94,12 @@ def test_it_is_finite_on_empty_bins(name: str, reference: list, window: list, ki
 @pytest.mark.parametrize("name", EVERY)
 def test_it_grows_with_the_shift(name: str) -> None:
     reference = normal(20_000)
+    if name == "unseen_rate":
+        letters = ["a"] * 20_000
+        windows = [letters + ["new"] * rows for rows in (100, 1000, 5000, 50_000)]
+        values = [MEASURES[name].value(compare(letters, window, "category")) or 0.0 for window in windows]
+        assert values == sorted(set(values))
+        return
     if name == "missing_rate":
         windows = [with_missing(normal(20_000, seed=1), share) for share in (0.01, 0.05, 0.2, 0.6, 0.95)]
     else:
@@ -184,6 +194,77 @@ def test_floored_shares_add_up_to_one_and_have_no_zero(raw: list[float]) -> None
     assert found.sum() == pytest.approx(1)
     assert found.min() > 0.9e-4
     assert np.abs(found - plain).max() <= 20 * 1e-4
+
+
+def test_hellinger_tv_and_chi_square_equal_scipy_on_deciles_of_the_reference() -> None:
+    reference, window = normal(10_000), normal(4000, 0.4, seed=1)
+    deciles = np.quantile(reference, np.arange(1, 10) / 10, method="inverted_cdf")
+    r, w = shares(reference, deciles), shares(window, deciles)
+    found = measure_all(compare(reference, window))
+    assert found["hellinger"] == pytest.approx(np.sqrt(1 - np.sum(np.sqrt(r * w))), rel=1e-9)
+    assert found["total_variation"] == pytest.approx(minkowski(r, w, 1) / 2, rel=1e-9)
+    assert found["chi_square"] == pytest.approx(stats.chisquare(w * 4000, r * 4000).statistic / 4000, rel=1e-9)
+
+
+def test_unseen_rate_is_the_share_of_new_categories() -> None:
+    found = measure_all(compare(["a"] * 90 + ["b"] * 10, ["a"] * 6 + ["new"] * 3 + [None], "category"))
+    assert (found["unseen_rate"], found["missing_rate"]) == (pytest.approx(0.3), pytest.approx(0.1))
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("kind", ["numeric", "category"])
+def test_what_chance_adds_is_taken_off_and_never_more(name: str, kind: Kind) -> None:
+    window = normal(300, 0.1, seed=2) if kind == "numeric" else ["a"] * 40 + ["b"] * 20 + ["new"] * 3
+    reference = normal(900) if kind == "numeric" else ["a"] * 80 + ["b"] * 40 + [None]
+    comparison = compare(reference, window, kind)
+    measures = measure_all(comparison)
+    corrected, value = correct_all(measures, comparison)[name], measures[name]
+    if value is None:
+        assert corrected is None
+    else:
+        assert corrected is not None
+        assert 0 <= corrected <= value
+
+
+def clipped(values: Floats, edges: list[float]) -> Floats:
+    return np.clip(values, edges[0], edges[-1])
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 1000), st.integers(30, 600), st.integers(1, 400), st.floats(-3, 3), st.sampled_from([0, 1, 6]))
+def test_wasserstein_from_bins_is_within_its_bound_of_scipy(
+    seed: int, rows: int, window_rows: int, mean: float, digits: int
+) -> None:
+    reference, window = normal(rows, seed=seed).round(digits), normal(window_rows, mean, seed=seed + 1).round(digits)
+    comparison = compare(reference, window)
+    found, bound = MEASURES["wasserstein"].value(comparison), wasserstein_error_bound(comparison)
+    assert isinstance(comparison.baseline, NumericBaseline)
+    spread, edges = comparison.baseline.spread, comparison.baseline.edges
+    if spread is None:
+        assert found is None
+        return
+    true = stats.wasserstein_distance(clipped(reference, edges), clipped(window, edges)) / spread
+    assert found == pytest.approx(true, abs=bound + 1e-9)
+    assert true <= stats.wasserstein_distance(reference, window) / spread + 1e-9
+
+
+@pytest.mark.parametrize("reference", [[0.0, 1.7976931348623157e308], [-1.7e308] * 5 + [1.7e308] * 5, [1e200, -1e200]])
+def test_wasserstein_at_the_end_of_the_numbers_is_undefined_not_wrong(reference: list[float]) -> None:
+    comparison = compare(reference, [0.0, 1.0])
+    value = MEASURES["wasserstein"].value(comparison)
+    assert value is None or np.isfinite(value)
+    assert correct_all(measure_all(comparison), comparison)["wasserstein"] is None or np.isfinite(value or 0)
+
+
+def test_wasserstein_of_a_shift_is_its_size_in_standard_deviations() -> None:
+    reference = normal(50_000, std=7)
+    comparison = compare(reference, normal(50_000, 0.7, 7, seed=1))
+    assert isinstance(comparison.baseline, NumericBaseline)
+    assert comparison.baseline.spread == pytest.approx(7, rel=0.05)
+    assert MEASURES["wasserstein"].value(comparison) == pytest.approx(0.1, abs=0.015)
+    bound = wasserstein_error_bound(comparison)
+    assert bound is not None
+    assert bound < 0.06
 
 
 samples = st.one_of(

@@ -51,8 +51,20 @@ def known_after(day: float) -> datetime:
     return end_of(day) + timedelta(hours=2)
 
 
-def made_parcels(seed: int, first: datetime, count: int, shift: float = 0.0, luck: float = 10.0) -> pl.DataFrame:
-    """Make a day of parcels: ``shift`` sends all of them farther, ``luck`` is how much their distance leaves open."""
+def made_parcels(
+    seed: int,
+    first: datetime,
+    count: int,
+    shift: float = 0.0,
+    luck: float = 10.0,
+    heavier: float = 1.0,
+    delay: float = 0.0,
+) -> pl.DataFrame:
+    """Make a day of parcels.
+
+    ``shift`` sends all of them farther, ``luck`` is how much their distance leaves open, ``heavier`` multiplies their
+    weight (which tells nothing), ``delay`` makes all later than parcels such as these were before.
+    """
     random = np.random.default_rng(seed)
     distance = random.gamma(4.0, 25.0, count) + shift
     times = first + DAY * pl.Series((np.arange(count) + 0.5) / count)
@@ -63,8 +75,8 @@ def made_parcels(seed: int, first: datetime, count: int, shift: float = 0.0, luc
             "route": pl.DataFrame(
                 {"km": distance, "region": random.choice(["north", "south", "east"], count)}
             ).to_struct(),
-            "kilos": random.lognormal(0.0, 0.5, count),
-            "minutes_late": distance - 110 - shift + random.normal(0.0, luck, count),
+            "kilos": heavier * random.lognormal(0.0, 0.5, count),
+            "minutes_late": distance - 110 - shift + delay + random.normal(0.0, luck, count),
         }
     )
 
@@ -229,9 +241,9 @@ class Parcels:
         text = bundle(self.address, *edits).texts["FlywheelPipeline", NAME]
         Revisions(self.workspace.database()).apply(NAME, text, None)
 
-    def day(self, day: int, count: int = 200, shift: float = 0.0, luck: float = 10.0) -> pl.DataFrame:
-        """Write a day of records and of feedback on them; return the parcels."""
-        parcels = made_parcels(day, end_of(day - 1), count, shift, luck)
+    def day(self, day: int, count: int = 200, **changes: float) -> pl.DataFrame:
+        """Write a day of records and of feedback on them, changed as ``made_parcels`` says; return the parcels."""
+        parcels = made_parcels(day, end_of(day - 1), count, **changes)
         self.records(f"{day:02d}.ndjson", parcels)
         self.events(f"{day:02d}.ndjson", feedback_on(parcels))
         return parcels

@@ -17,6 +17,7 @@ import flows.check_drift
 import flows.infer
 import flows.join_feedback
 import flows.maintain
+import flows.measure_performance
 import flows.rescore
 import flows.retrain
 import tasks.drift
@@ -26,9 +27,10 @@ import tasks.score
 Pipeline = TypeVar("Pipeline", bound=Parcels)
 
 _MODULES: tuple[ModuleType, ...] = (
-    flows.infer, flows.join_feedback, flows.check_drift, flows.retrain, flows.rescore, flows.maintain
+    flows.infer, flows.join_feedback, flows.check_drift, flows.retrain, flows.rescore, flows.maintain,
+    flows.measure_performance,
 )  # fmt: skip
-_ONLY_SHOWN = ("publish_summary", "publish_drift", "publish_retrain")
+_ONLY_SHOWN = ("publish_summary", "publish_drift", "publish_retrain", "publish_performance")
 
 
 class _NoProgress:

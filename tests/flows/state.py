@@ -18,6 +18,7 @@ from flywheel.metadata.schema import (
     Base,
     Batch,
     Delivery,
+    DriftAlert,
     DriftCheck,
     Export,
     ModelEvent,
@@ -36,6 +37,7 @@ METADATA: tuple[type[Base], ...] = (
     ModelEvent,
     Retraining,
     DriftCheck,
+    DriftAlert,
     Export,
     Review,
 )

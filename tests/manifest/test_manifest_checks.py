@@ -22,7 +22,7 @@ STAGE = "spec.stages[2].config"
         ("entity_key: $.customer", "output_field: new", f"{STAGE}.output_field", "is the name of a feature too"),
         ("name: hour", "name: Amount", "spec.stages[0].config.features[1].name", "differs from 'amount' only in case"),
         ("entity_key: $.customer", "output_field: New", f"{STAGE}.output_field", "is the name of a feature too"),
-        ("window: 7d", "window_size: 499", "spec.stages[3].config.window_size", "is below min_rows, 500 (the default)"),
+        ("window: 7d", "window_size: 99", "spec.stages[3].config.window_size", "is below min_rows, 100 (the default)"),
         (
             "window: 7d",
             "window_size: 9\n        min_rows: 10",

@@ -47,6 +47,11 @@ def test_what_is_too_short(whole_text: str, retention: str, field: str, message:
     assert any(message in each for each in told), told
 
 
+def test_a_performance_window_that_would_never_be_whole(whole_text: str) -> None:
+    with pytest.raises(ManifestError, match="must be at least 31d; a performance window is final only then"):
+        parse(with_retention(f"{whole_text}  performance: {{window: 30d}}\n", "predictions: 30d")).pipeline("whole")
+
+
 def test_what_is_long_enough(whole_text: str) -> None:
     kept = "predictions: 8d, labels: 8d, feedback: 3d, profiles: 7d, quarantine: 1h, grace: 1h"
     text = with_retention(whole_text, kept)

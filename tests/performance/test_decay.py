@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss
 
 from flywheel.performance.decay import STRETCHES, Decay, decay_of_scores, decay_of_values
 from flywheel.performance.delays import Floats
+from flywheel.training.correction import correct_odds, log_odds
 
 
 def logistic(odds: Floats) -> Floats:
@@ -49,6 +50,26 @@ def test_its_level(mood: float) -> None:
     # 99.9% of the binomial: 400 x 0.05, and as much again for the mood's own skewness.
     assert (p_values < 0.05).sum() <= (35 if mood == 0 else 50)
     assert p_values.mean() > 0.4
+
+
+@pytest.mark.parametrize("holdout", [300, 3000])
+def test_what_was_so_from_the_start_is_no_decay(holdout: int) -> None:
+    """A model that is too sure of itself, and whose hold-out said so: however few rows that had, the level holds."""
+    p_values, raw = [], []
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        odds = random.normal(-1.5, 1, 2800 + holdout)
+        truth, score = random.random(odds.size) < logistic(odds), logistic(2 * odds)
+        first = correct_odds(log_odds(score[:holdout]), truth[:holdout].astype(float), np.ones(holdout))
+        new = np.linspace(0, 14, 2800), truth[holdout:], score[holdout:], np.ones(2800)
+        found, without = decay_of_scores(*new, first), decay_of_scores(*new)
+        assert found is not None
+        assert without is not None
+        p_values.append(found.p_value)
+        raw.append(without.p_value)
+    # 99.9% of the binomial: 300 x 0.05, and a few more since the F distribution is approximate.
+    assert np.sum(np.array(p_values) < 0.05) <= 30
+    assert np.mean(np.array(raw) < 0.05) > 0.99
 
 
 @pytest.mark.parametrize(("says", "sure"), [(-1, 1), (1, 1), (0, 2), (0, 0.4)])

@@ -56,7 +56,7 @@ def as_champion(candidate: Candidate, pipeline: Pipeline) -> LoadedModel:
         status="champion",
         uri="x",
         sha256=digest(data),
-        card=card_of(candidate.model, pipeline.training, AS_OF, "b1", "e1"),
+        card=card_of(candidate, pipeline.training, AS_OF, "b1", "e1"),
         metrics=candidate.evaluation.metrics,
         created_at=AS_OF,
     )
@@ -140,7 +140,7 @@ def test_the_card_says_what_the_model_is(make_pipeline: MakePipeline, make_rows:
     assert pipeline.training is not None
     rows = make_rows("classification")
     candidate = candidate_of(train_candidate(rows, pipeline, None))
-    card = card_of(candidate.model, pipeline.training, AS_OF, "b1", "e1")
+    card = card_of(candidate, pipeline.training, AS_OF, "b1", "e1")
     assert (card.task, card.algorithm, card.parameters) == ("classification", "sgd", {"alpha": 0.01})
     assert (card.classes, card.target, card.rows) == (["late", "on_time"], "late", 600)
     assert (card.trained_from, card.trained_to) == (rows["event_time"].min(), rows["event_time"].max())

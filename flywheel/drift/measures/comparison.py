@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from flywheel.drift.counting import Counts
 FLOOR = 1e-4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Comparison:
     """One feature, baseline against window; ``window`` has one count for each of the baseline's buckets."""
 
@@ -23,14 +24,14 @@ class Comparison:
 
     @property
     def reference(self) -> Counts:
-        return np.array(self.baseline.counts, dtype=np.int64)
+        return self.baseline.table
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to compare on one of the sides."""
         return not (self.reference.sum() and self.window.sum())
 
-    @property
+    @cached_property
     def shares(self) -> tuple[Floats, Floats]:
         """Shares of rows by bucket, reference and window: at most 10 coarse bins, or categories, and the missing.
 
@@ -39,6 +40,40 @@ class Comparison:
         reference, window = self._coarse(self.reference), self._coarse(self.window)
         used = (reference > 0) | (window > 0)
         return reference[used] / reference.sum(), window[used] / window.sum()
+
+    @cached_property
+    def floored_shares(self) -> tuple[Floats, Floats]:
+        """``shares`` as ``floored`` makes them: what logarithms are taken of."""
+        reference, window = self.shares
+        return floored(reference), floored(window)
+
+    @cached_property
+    def pooled(self) -> Floats:
+        """The shares of both sides together, over the buckets of ``shares``: what each is near without drift."""
+        reference, window = self.shares
+        sizes = self.reference.sum(), self.window.sum()
+        return np.asarray((reference * sizes[0] + window * sizes[1]) / sum(sizes))
+
+    @cached_property
+    def values(self) -> tuple[Counts, Counts] | None:
+        """Counts of a number's fine bins without the missing; None where a side has no values, or for categories."""
+        if not isinstance(self.baseline, NumericBaseline):
+            return None
+        reference, window = self.reference[:-1], self.window[:-1]
+        return (reference, window) if reference.any() and window.any() else None
+
+    @cached_property
+    def noise(self) -> float:
+        """1/n + 1/m for n and m rows: the variance of a difference of shares, divided by p (1 - p)."""
+        return float(1 / self.reference.sum() + 1 / self.window.sum())
+
+    @property
+    def divergence_noise(self) -> float:
+        """The mean of Pearson's chi-square divergence between two samples of one distribution, (B - 1)(1/n + 1/m).
+
+        To first order PSI has the same mean, KL half of it, JS (in nats) and Hellinger's square an eighth.
+        """
+        return (self.shares[0].size - 1) * self.noise
 
     def _coarse(self, counts: Counts) -> Counts:
         if isinstance(self.baseline, CategoryBaseline):
@@ -53,6 +88,30 @@ class Measure(Protocol):
     def value(self, comparison: Comparison) -> float | None:
         """The measure of two sides that both have rows, or None where it does not apply to such a feature."""
         ...
+
+    def corrected(self, value: float, comparison: Comparison) -> float:
+        """``value`` without what chance adds to it: its mean between two samples of one distribution, at least 0."""
+        ...
+
+
+def without_noise(value: float, noise: float) -> float:
+    """A value less its mean under no drift, at least 0."""
+    return max(0.0, value - noise)
+
+
+def chance_difference(shares: Floats | np.float64, noise: float) -> Floats:
+    """The mean of |w - r| for each share p between two samples of one distribution: sqrt(2/pi p (1 - p)(1/n + 1/m)).
+
+    >>> chance_difference(np.array([0.5]), 1 / 100 + 1 / 100).round(4).tolist()
+    [0.0564]
+    """
+    return np.asarray(np.sqrt(2 / np.pi * shares * (1 - shares) * noise))
+
+
+def rate_noise(comparison: Comparison, bucket: int) -> float:
+    """The mean difference of one bucket's share between two samples of one distribution."""
+    rows = comparison.reference + comparison.window
+    return float(chance_difference(rows[bucket] / rows.sum(), comparison.noise))
 
 
 def floored(shares: Floats) -> Floats:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from flywheel.drift.bins import Floats
-from flywheel.drift.measures.comparison import Comparison
+from flywheel.drift.measures.comparison import Comparison, without_noise
 
 
 class JsDivergence:
     """JS = (KL(r‖m) + KL(w‖m)) / 2 with m = (r + w) / 2, r and w the plain shares: it needs no smoothing.
 
-    Base 2, symmetric, 0 to 1. This is the divergence; its square root is the distance that some tools report.
+    Base 2, symmetric, 0 to 1. This is the divergence; its square root is the distance that some tools report. Between
+    two samples of one distribution its mean is about (B - 1)/(8 ln 2) (1/n + 1/m).
 
     References
     ----------
@@ -28,6 +29,9 @@ class JsDivergence:
         reference, window = comparison.shares
         middle = (reference + window) / 2
         return max(0.0, (_kl(reference, middle) + _kl(window, middle)) / 2)
+
+    def corrected(self, value: float, comparison: Comparison) -> float:
+        return without_noise(value, comparison.divergence_noise / (8 * np.log(2)))
 
 
 def _kl(shares: Floats, middle: Floats) -> float:

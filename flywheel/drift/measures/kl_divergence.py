@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from flywheel.drift.measures.comparison import Comparison, floored
+from flywheel.drift.measures.comparison import Comparison, without_noise
 
 
 class KlDivergence:
     """KL(window‖reference) = sum over buckets of w ln(w / r), r and w the floored shares.
 
     Natural logarithm (nats), not symmetric, 0 to about 9.2: what is lost when the baseline stands in for the window. It
-    weighs buckets by the window's share, so what appears counts for more than what disappears.
+    weighs buckets by the window's share, so what appears counts for more than what disappears. Between two samples
+    of one distribution its mean is about (B - 1)/2 (1/n + 1/m).
 
     References
     ----------
@@ -25,5 +26,8 @@ class KlDivergence:
         >>> round(KlDivergence().value(Comparison(baseline, np.array([25, 75, 0, 0, 0]))), 4)
         0.1308
         """
-        reference, window = map(floored, comparison.shares)
+        reference, window = comparison.floored_shares
         return max(0.0, float(np.sum(window * np.log(window / reference))))
+
+    def corrected(self, value: float, comparison: Comparison) -> float:
+        return without_noise(value, comparison.divergence_noise / 2)

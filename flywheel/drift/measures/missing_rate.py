@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flywheel.drift.measures.comparison import Comparison
+from flywheel.drift.measures.comparison import Comparison, rate_noise, without_noise
 
 
 class MissingRate:
@@ -21,3 +21,6 @@ class MissingRate:
         """
         reference, window = comparison.reference, comparison.window
         return float(abs(reference[-1] / reference.sum() - window[-1] / window.sum()))
+
+    def corrected(self, value: float, comparison: Comparison) -> float:
+        return without_noise(value, rate_noise(comparison, -1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flywheel.drift.measures.comparison import Comparison, floored
+from flywheel.drift.measures.comparison import Comparison, without_noise
 
 
 class Psi:
@@ -27,5 +27,8 @@ class Psi:
         >>> round(Psi().value(Comparison(baseline, np.array([25, 75, 0, 0, 0]))), 4)
         0.2747
         """
-        reference, window = map(floored, comparison.shares)
+        reference, window = comparison.floored_shares
         return float(np.sum((window - reference) * np.log(window / reference)))
+
+    def corrected(self, value: float, comparison: Comparison) -> float:
+        return without_noise(value, comparison.divergence_noise)

@@ -16,20 +16,31 @@ from flywheel.metadata.schema import DriftCheck, Retraining
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """What was measured on one feature; ``ratio`` is the worst measure over its threshold, 1 and more is drift."""
+    """What was measured on one feature; ``ratio`` is the worst measure over its threshold.
+
+    ``p_value`` is that of the surest ``question`` (values, missing, unseen), adjusted for all the others of the check;
+    ``corrected`` the measures without what chance adds to them. Checks from before there were any have none.
+    """
 
     feature: str
     severity: str
+    question: str | None
+    p_value: float | None
+    significant: bool
     worst_measure: str | None
     threshold: float | None
     ratio: float | None
     measures: dict[str, float | None]
+    corrected: dict[str, float | None]
 
 
 @dataclass(frozen=True)
 class Check:
-    """A drift check; ``retraining`` is what the retrain it asked for came to (None: none was asked for or has
-    begun)."""
+    """A drift check.
+
+    ``retraining`` is what the retrain it asked for came to (None: none was asked for or has begun); ``harm`` whether
+    the model loses (None: not looked at); ``alert_id`` the check that opened the alert which this one belongs to.
+    """
 
     id: str
     pipeline: str
@@ -42,6 +53,9 @@ class Check:
     first_batch: int
     last_batch: int
     rows: int
+    harm: str | None
+    alert_id: str | None
+    notice: str
     retraining: str | None
     features: list[FeatureDrift]
 
@@ -95,6 +109,9 @@ def _check(session: Session, row: DriftCheck) -> Check:
         first_batch=row.first_batch,
         last_batch=row.last_batch,
         rows=row.rows,
+        harm=row.harm,
+        alert_id=row.alert_id,
+        notice=row.notice,
         retraining=(retraining.outcome or retraining.status) if retraining else None,
         features=[_feature(finding) for finding in row.measures],
     )
@@ -104,8 +121,12 @@ def _feature(finding: dict[str, Any]) -> FeatureDrift:
     return FeatureDrift(
         feature=finding["feature"],
         severity=finding["severity"],
+        question=finding.get("question"),
+        p_value=finding.get("adjusted_p"),
+        significant=finding.get("significant", False),
         worst_measure=finding["worst_measure"],
         threshold=finding["threshold"],
         ratio=finding["ratio"],
         measures=finding["measures"],
+        corrected=finding.get("corrected", {}),
     )
