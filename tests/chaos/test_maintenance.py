@@ -107,6 +107,7 @@ def test_maintenance_beside_the_loop(embedded: Parcels, tmp_path: Path, record: 
     record(run(embedded, tmp_path, Attack("embedded", days=2, rows=200)))
 
 
+@pytest.mark.slow
 def test_old_rows_going_beside_the_loop(hosted: Hosted, tmp_path: Path, record: Record) -> None:
     record(run(hosted, tmp_path, Attack("servers", days=4, rows=40, expires=True)))
 

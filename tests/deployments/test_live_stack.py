@@ -22,8 +22,8 @@ from flywheel.context import Connections, open_pipeline
 from flywheel.metadata.schema import Retraining
 
 FLOWS = [
-    "check-drift", "export-training", "infer", "join-feedback", "maintain", "promote", "reconcile", "rescore",
-    "retrain",
+    "check-drift", "export-training", "infer", "join-feedback", "maintain", "measure-performance", "promote",
+    "reconcile", "rescore", "retrain",
 ]  # fmt: skip
 COFFEE = [f"{flow}/coffee" for flow in ("infer", "maintain", "reconcile", "rescore")]
 
@@ -154,7 +154,12 @@ def test_delete_removes_what_is_the_pipelines_own(stack: Stack) -> None:
 def test_a_process_that_is_killed_is_started_again(stack: Stack, name: str, command: bytes) -> None:
     (victim, *_) = sorted(pid for pid in children_of(stack.process.pid) if command in _arguments(pid))
     os.kill(victim, signal.SIGKILL)
-    wait_for(f"new {name}", lambda: f"the {name} is back" in stack.said())
+
+    def is_back() -> bool:
+        assert stack.process.poll() is None, f"up itself has ended:\n{stack.said()}"
+        return f"the {name} is back" in stack.said()
+
+    wait_for(f"new {name}", is_back)
     assert f"the {name} ended with -9, starting it again" in stack.said()
 
 
