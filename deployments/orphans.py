@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+from httpx import HTTPError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -13,6 +15,7 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
 from deployments.names import WORK_POOL
@@ -29,13 +32,17 @@ def crash_orphans() -> list[str]:
     taken = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_TAKEN)))
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL]))
     lines = []
-    with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(flow_run_filter=taken, work_pool_filter=pool, limit=200)
-        for run in found:
-            if _lives(run):
-                continue
-            client.set_flow_run_state(run.id, Crashed(message="its process ended with the worker"), force=True)
-            lines.append(f"run {run.name}: was under way when its worker stopped, now marked as crashed")
+    try:
+        with get_client(sync_client=True) as client:
+            for run in client.read_flow_runs(flow_run_filter=taken, work_pool_filter=pool, limit=200):
+                if _lives(run):
+                    continue
+                # It may have been deleted since.
+                with suppress(ObjectNotFound):
+                    client.set_flow_run_state(run.id, Crashed(message="its process ended with the worker"), force=True)
+                    lines.append(f"run {run.name}: was under way when its worker stopped, now marked as crashed")
+    except HTTPError as error:
+        lines.append(f"could not look for runs that ended with the worker ({error!r}); reconcile settles them")
     return lines
 
 
