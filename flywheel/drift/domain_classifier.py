@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from flywheel.drift.bins import Floats
+from flywheel.drift.evidence.combination import cauchy_combination
 from flywheel.drift.measured import Measured
 
 Booleans = npt.NDArray[np.bool_]
@@ -20,7 +21,6 @@ Booleans = npt.NDArray[np.bool_]
 # Fewer rows on a side can't train and test anything.
 LEAST_ROWS = 200
 _CATEGORIES = 250  # as many as scikit-learn's trees take
-_LEAST_P = 1e-15
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,10 @@ def separate(reference: pl.DataFrame, window: pl.DataFrame, measured: Sequence[M
     is_window = np.arange(rows.height) >= reference.height
     even = (rows["sample_key"].to_numpy() & 1) == 0
     folds = [_Fold.fit(matrix, is_window, is_category, train) for train in (even, ~even)]
-    # cot(p π), which unlike tan((0.5 - p) π) is exact for the smallest p.
-    cauchy = float(np.mean([1 / np.tan(np.clip(fold.p_value, _LEAST_P, 1 - _LEAST_P) * np.pi) for fold in folds]))
     drops = np.mean([fold.importance() for fold in folds], axis=0)
     telling = [measured[place].name for place in np.argsort(-drops) if drops[place] > 0]
     auc = float(np.mean([fold.auc for fold in folds]))
-    return Separation(auc=auc, p_value=float(np.arctan2(1, cauchy) / np.pi), features=telling)
+    return Separation(auc=auc, p_value=cauchy_combination([fold.p_value for fold in folds]), features=telling)
 
 
 def _matrix(rows: pl.DataFrame, measured: Sequence[Measured]) -> tuple[Floats, list[bool]]:

@@ -20,8 +20,8 @@ APART = 10.0
 class Groups:
     """Counts of groups with enough rows, and of the rows in buckets that make no group, on both sides.
 
-    Which bucket goes where depends on the pooled counts alone, so that tests given those stay right; and given the sum
-    of the rare rows, the two parts are independent.
+    Which bucket goes where depends on the reference or on the pooled counts, never on the window's alone, so that tests
+    given those stay right; and given the sum of the rare rows, the two parts are independent.
     """
 
     reference: Counts
