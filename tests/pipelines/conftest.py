@@ -1,4 +1,4 @@
-"""The bundled anomaly pipeline, run once for all tests; ``metrics_week``, and the modules of tests/flows and
+"""The bundled anomaly pipeline, run once for all its tests; ``metrics_week``, and the modules of tests/flows and
 tests/sources, are importable because of this file."""
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from metrics_week import Week, alertmanager, model_server, run_week
 
 
-@pytest.fixture(scope="session")
+# Of one module: its Prefect server would be in the way of that of tests/flows for the rest of a process.
+@pytest.fixture(scope="module")
 def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
     root = tmp_path_factory.mktemp("metrics")
     with (

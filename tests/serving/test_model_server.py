@@ -223,11 +223,12 @@ def test_promotions_under_load_fail_no_request(workshop, server):
             if number % 2:
                 client.load_model("flights")
             wait_until(lambda version=str(registered.version): version in seen[-20:])
+            served = len(seen)
+            wait_until(lambda served=served: len(seen) > served + 20)
     stop.set()
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert len(seen) > 100
 
 
 def test_a_tampered_champion_is_refused_and_the_old_one_keeps_serving(workshop, server, client, caplog):
