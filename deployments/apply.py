@@ -60,8 +60,8 @@ def apply(bundle: Bundle, workspace: Workspace) -> list[str]:
 def delete(name: str, workspace: Workspace) -> list[str]:
     """Take a pipeline out of service; its history and its tables stay.
 
-    Its deployments go with their schedules and triggers, and so do the connections that no other pipeline names: they
-    may hold secrets. Deleting again after a failure half-way goes on from there.
+    Its deployments go with their schedules, their triggers and their runs under way, and so do the connections that no
+    other pipeline names: they may hold secrets. Deleting again after a failure half-way goes on from there.
     """
     revisions = Revisions(workspace.database())
     known = revisions.names()
@@ -76,7 +76,7 @@ def delete(name: str, workspace: Workspace) -> list[str]:
     revisions.delete(name)
     return [
         f"pipeline {name}: out of service",
-        *(f"deployment {each}: removed" for each in removed),
+        *removed,
         *(f"{kind} {each}: removed" for kind, each in forgotten),
     ]
 

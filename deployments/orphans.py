@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
-from httpx import HTTPError
-from prefect.client.orchestration import get_client
+from httpx import HTTPError, HTTPStatusError
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
@@ -31,19 +31,24 @@ def crash_orphans() -> list[str]:
     """
     taken = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_TAKEN)))
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL]))
-    lines = []
     try:
         with get_client(sync_client=True) as client:
-            for run in client.read_flow_runs(flow_run_filter=taken, work_pool_filter=pool, limit=200):
-                if _lives(run):
-                    continue
-                # It may have been deleted since.
-                with suppress(ObjectNotFound):
-                    client.set_flow_run_state(run.id, Crashed(message="its process ended with the worker"), force=True)
-                    lines.append(f"run {run.name}: was under way when its worker stopped, now marked as crashed")
+            runs = client.read_flow_runs(flow_run_filter=taken, work_pool_filter=pool, limit=200)
+            return [line for run in runs if not _lives(run) for line in _crash(client, run)]
     except HTTPError as error:
-        lines.append(f"could not look for runs that ended with the worker ({error!r}); reconcile settles them")
-    return lines
+        return [f"could not look for runs that ended with the worker ({error!r}); reconcile settles them"]
+
+
+def _crash(client: SyncPrefectClient, run: FlowRun) -> Iterator[str]:
+    """One that the server will not let go must not keep the others."""
+    try:
+        client.set_flow_run_state(run.id, Crashed(message="its process ended with the worker"), force=True)
+    except ObjectNotFound:
+        return  # deleted since
+    except HTTPStatusError as error:
+        yield f"run {run.name}: ended with its worker, but the server did not take that ({error}); reconcile settles it"
+    else:
+        yield f"run {run.name}: was under way when its worker stopped, now marked as crashed"
 
 
 def _lives(run: FlowRun) -> bool:

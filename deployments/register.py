@@ -19,6 +19,7 @@ from prefect.events import DeploymentEventTrigger, Posture, ResourceSpecificatio
 from prefect.exceptions import ObjectNotFound
 
 from deployments.build import FlowDeployment, Trigger
+from deployments.cancel import cancel_runs
 from deployments.names import TAG, WORK_POOL
 from deployments.settings import RUN_SETTINGS
 
@@ -45,8 +46,8 @@ def register(deployments: list[FlowDeployment], working_dir: Path) -> list[str]:
 
 
 def unregister(pipeline: str, flows: list[str]) -> list[str]:
-    """Remove a pipeline's deployments, their schedules and their triggers; return the names of those removed."""
-    removed = []
+    """Remove a pipeline's deployments, their schedules, triggers and runs under way; return a line for each."""
+    lines = []
     with get_client(sync_client=True) as client:
         for flow in flows:
             try:
@@ -54,9 +55,10 @@ def unregister(pipeline: str, flows: list[str]) -> list[str]:
             except ObjectNotFound:
                 continue
             client.delete_resource_owned_automations(f"prefect.deployment.{found.id}")
+            lines += cancel_runs(client, found.id)
             client.delete_deployment(found.id)
-            removed.append(f"{flow}/{pipeline}")
-    return removed
+            lines.append(f"deployment {flow}/{pipeline}: removed")
+    return lines
 
 
 def unschedule(pipeline: str) -> None:

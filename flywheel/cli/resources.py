@@ -47,8 +47,8 @@ def get(
 def delete(name: PipelineArgument) -> None:
     """Take a pipeline out of service.
 
-    Its deployments go, and the sources, sinks and model servers that no other pipeline names. Its history and its
-    tables stay.
+    Its deployments go, with the runs that are under way, and the sources, sinks and model servers that no other
+    pipeline names. Its history and its tables stay.
     """
     workspace = open_workspace()
     open_database(workspace)

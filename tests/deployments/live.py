@@ -124,6 +124,10 @@ class Stack:
         )
         return found
 
+    def run(self, run_id: str) -> dict[str, Any]:
+        """One run."""
+        return dict(httpx.get(f"{self.api_url}/flow_runs/{run_id}", timeout=30).raise_for_status().json())
+
     def deployments(self) -> dict[str, dict[str, Any]]:
         """All deployments by the names that ``prefect deployment run`` takes."""
         flows = {flow["id"]: flow["name"] for flow in self.ask("/flows/filter")}

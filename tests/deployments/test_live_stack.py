@@ -138,8 +138,11 @@ def test_prefect_yaml_deploys_what_apply_makes(stack: Stack) -> None:
 
 def test_delete_removes_what_is_the_pipelines_own(stack: Stack) -> None:
     assert "sink complaints" in stack.blocks()
+    under_way = _begun(stack, f"infer/{NAME}")
     told, listed = stack.flywheel(["delete", NAME], ["get", "pipelines"])
     assert f"pipeline {NAME}: out of service" in told
+    assert f"run {under_way['name']}: cancelled" in told
+    assert stack.run(under_way["id"])["state_type"] == "CANCELLED"
     assert "Source tastings: removed" in told
     assert "coffee" in listed
     assert sorted(stack.deployments()) == COFFEE
@@ -190,6 +193,14 @@ def test_up_again_goes_on_and_settles_the_runs_that_were_under_way(stack: Stack)
         coffee = again.deployments()["infer/coffee"]
         assert [run["state_type"] for run in again.runs(coffee["id"])] == ["CRASHED"]
         assert "coffee" in again.flywheel(["get", "pipelines"])[0]
+
+
+def _begun(stack: Stack, deployment: str) -> dict[str, Any]:
+    """A run that a worker has taken, and which so holds its deployment's one place."""
+    later = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2100-01-01T00:00:00Z"}}
+    run = stack.ask(f"/deployments/{stack.deployments()[deployment]['id']}/create_flow_run", state=later)
+    assert stack.ask(f"/flow_runs/{run['id']}/set_state", state={"type": "PENDING"})["status"] == "ACCEPT"
+    return dict(run)
 
 
 def _arguments(pid: int) -> list[bytes]:
