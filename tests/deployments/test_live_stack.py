@@ -76,8 +76,8 @@ def test_drift_starts_a_retrain_with_its_check_id(stack: Stack) -> None:
 
 def test_a_scheduled_run_appears_by_itself_and_completes(stack: Stack) -> None:
     joins = stack.deployments()[f"join-feedback/{NAME}"]["id"]
-    run = wait_for("scheduled run", lambda: _ended(stack.runs(joins)))
-    assert run["state_type"] == "COMPLETED"
+    # On a machine so slow that a run is still on when the next is due, that one is cancelled.
+    run = wait_for("scheduled run", lambda: _completed(stack.runs(joins)))
     assert run["auto_scheduled"]
 
 
@@ -210,6 +210,10 @@ def _arguments(pid: int) -> list[bytes]:
 def _ended(runs: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The newest run that has ended."""
     return next((run for run in runs if run["state_type"] not in ("PENDING", "RUNNING")), None)
+
+
+def _completed(runs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((run for run in runs if run["state_type"] == "COMPLETED"), None)
 
 
 def _lasting(deployments: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
