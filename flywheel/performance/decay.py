@@ -3,7 +3,8 @@
 A probability promises its own loss: what is hard to tell, such as a week of storms, is hard by its own account and is
 no decay. Where the relation of features and label has changed, answers are off on average, or surer than they may be,
 and correcting them by what labels show since would have saved a part of the loss. That part is the decay. What the
-model's answers were off by from the start, as its hold-out showed, is none.
+model's answers were off by from the start, as its hold-out showed, is none. Nor is it one that they are right by what
+they say and the hold-out was an odd week.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Decay:
     ----------
     loss
         Mean loss a row: log loss in nats for a probability, squared error in the label's unit squared for a value; of
-        answers corrected as the hold-out said.
+        the answers as they are, or corrected as the hold-out said, whichever leaves less to save.
     saved
         How much less it is with the new correction, at least 0.
     intercept, slope
@@ -75,10 +76,14 @@ def decay_of_scores(
     """
     counted = weights > 0
     times, weights, hit = times[counted], weights[counted], truth[counted].astype(np.float64)
-    first = first or Correction()
-    odds = first(log_odds(score[counted]))
+    answers = log_odds(score[counted])
+    return _least([_decay_of_odds(times, hit, answers, weights, norm) for norm in _norms(first)])
+
+
+def _decay_of_odds(times: Floats, hit: Floats, answers: Floats, weights: Floats, norm: Correction) -> Decay | None:
+    odds = norm(answers)
     chance = chances(odds)
-    p_value = _score_test(times, odds, hit - chance, weights, chance * (1 - chance), first)
+    p_value = _score_test(times, odds, hit - chance, weights, chance * (1 - chance), norm)
     if p_value is None:
         return None
     again = correct_odds(odds, hit, weights)
@@ -91,15 +96,27 @@ def decay_of_values(
 ) -> Decay | None:
     """Test a value's bias and slope, jointly; None: not known yet. The parameters are those of ``decay_of_scores``."""
     counted = weights > 0
-    times, weights, truth = times[counted], weights[counted], truth[counted]
-    first = first or Correction()
-    value = first(value[counted])
-    p_value = _score_test(times, value, truth - value, weights, np.ones(truth.size), first)
+    times, weights, truth, value = times[counted], weights[counted], truth[counted], value[counted]
+    return _least([_decay_of_line(times, truth, value, weights, norm) for norm in _norms(first)])
+
+
+def _decay_of_line(times: Floats, truth: Floats, answers: Floats, weights: Floats, norm: Correction) -> Decay | None:
+    value = norm(answers)
+    p_value = _score_test(times, value, truth - value, weights, np.ones(truth.size), norm)
     if p_value is None:
         return None
     again = correct_values(value, truth, weights)
     before, after = (float(np.average((truth - line) ** 2, weights=weights)) for line in (value, again(value)))
     return Decay(before, max(0.0, before - after), again.intercept, again.slope, p_value, truth.size)
+
+
+def _norms(first: Correction | None) -> list[Correction]:
+    """What a model that has not decayed may be worth: what it says, and what the hold-out said of it."""
+    return [Correction(), first] if first else [Correction()]
+
+
+def _least(found: list[Decay | None]) -> Decay | None:
+    return min((decay for decay in found if decay is not None), key=lambda decay: decay.saved, default=None)
 
 
 def _score_test(

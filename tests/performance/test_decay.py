@@ -72,6 +72,20 @@ def test_what_was_so_from_the_start_is_no_decay(holdout: int) -> None:
     assert np.mean(np.array(raw) < 0.05) > 0.99
 
 
+def test_an_odd_week_in_the_hold_out_makes_no_decay_of_the_next_ordinary_one() -> None:
+    """Nobody was late in it, so the hold-out says that all scores are far too high; they are not."""
+    random = np.random.default_rng(0)
+    odds = random.normal(-1.5, 1, 5600)
+    truth, score = random.random(odds.size) < logistic(odds), logistic(odds)
+    odd = random.random(2800) < logistic(odds[:2800] - 2)
+    first = correct_odds(log_odds(score[:2800]), odd.astype(float), np.ones(2800))
+    assert first.intercept < -1.5
+    found = decay_of_scores(np.linspace(0, 14, 2800), truth[2800:], score[2800:], np.ones(2800), first)
+    assert found is not None
+    assert found.share < 0.01
+    assert found.p_value > 0.05
+
+
 @pytest.mark.parametrize(("says", "sure"), [(-1, 1), (1, 1), (0, 2), (0, 0.4)])
 def test_answers_that_are_off(says: float, sure: float) -> None:
     found = stream(3, says=says, sure=sure)
