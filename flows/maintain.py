@@ -11,7 +11,14 @@ from pydantic import BaseModel
 from flows.parameters import PipelineName, logical_time
 from flywheel.maintenance.retention import tables_of
 from tasks.connect import connect
-from tasks.maintain import compact_files, decide_retention, delete_files, delete_leftovers, expire_rows
+from tasks.maintain import (
+    compact_files,
+    decide_retention,
+    delete_files,
+    delete_leftovers,
+    expire_checks,
+    expire_rows,
+)
 from tasks.reports import publish_summary
 
 
@@ -20,6 +27,7 @@ class MaintainSummary(BaseModel):
 
     pipeline: str
     rows_expired: int = 0
+    checks_expired: int = 0
     files_before: int = 0
     files_after: int = 0
     files_deleted: int = 0
@@ -42,6 +50,7 @@ def maintain(pipeline: PipelineName, as_of: datetime | None = None) -> MaintainS
     totals.update(delete_leftovers(context))
     for table in tables_of(context):
         totals.update(delete_files(context, table))
+    totals.update(expire_checks(context, when))
     first = decide_retention(context, when)
     for table in tables_of(context):
         totals.update(expire_rows(context, table, first.get(table)))

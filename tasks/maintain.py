@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from flywheel.context import PipelineContext
 from flywheel.lake.trouble import reaching
-from flywheel.maintenance import compact, expire, leftovers, retention, vacuum
+from flywheel.maintenance import compact, expire, history, leftovers, retention, vacuum
 from tasks.step import step
 
 
@@ -22,6 +22,12 @@ def expire_rows(context: PipelineContext, table: str, first: date | None) -> dic
     """Remove the partitions before ``first``."""
     with reaching(retention.tables_of(context)[table].location):
         return {"rows_expired": expire.expire_rows(context, table, first) if first is not None else 0}
+
+
+@step("expire drift checks", retries=2)
+def expire_checks(context: PipelineContext, as_of: datetime) -> dict[str, int]:
+    """Remove the drift checks that nothing depends on any more."""
+    return {"checks_expired": history.expire_checks(context, as_of)}
 
 
 @step("compact files", retries=2)

@@ -43,13 +43,13 @@ def _models(context: PipelineContext) -> Leftovers:
     yield from _unnoted(
         context,
         f"{context.registry.root}/{model_id}",
-        ".skops",
+        (".skops",),
         lambda: {version.uri.rpartition("/")[2] for version in context.registry.versions(model_id)},
     )
 
 
 def _baselines(context: PipelineContext) -> Leftovers:
-    """Baselines that no version is compared with."""
+    """Baselines that no version is compared with, and the samples beside them."""
     model_id = context.pipeline.inference.model_id
     folder = f"{context.workspace.lake.rstrip('/')}/baselines/{model_id}"
     drift = context.pipeline.drift
@@ -57,15 +57,17 @@ def _baselines(context: PipelineContext) -> Leftovers:
 
     def noted() -> set[str]:
         cards = [version.card for version in context.registry.versions(model_id)]
-        names = {f"{card.baseline_id}.json" for card in cards}
+        names = {f"{card.baseline_id}{suffix}" for card in cards for suffix in (".json", ".parquet")}
         return names | ({fixed.rpartition("/")[2]} if fixed is not None else set())
 
-    yield from _unnoted(context, folder, ".json", noted)
+    yield from _unnoted(context, folder, (".json", ".parquet"), noted)
 
 
-def _unnoted(context: PipelineContext, folder: str, suffix: str, noted: Callable[[], set[str]]) -> Leftovers:
+def _unnoted(
+    context: PipelineContext, folder: str, suffixes: tuple[str, ...], noted: Callable[[], set[str]]
+) -> Leftovers:
     # What is noted is looked up after the listing: a file is written first, then noted.
-    files = [file for file in context.storage.list_files(folder) if file.path.endswith(suffix)]
+    files = [file for file in context.storage.list_files(folder) if file.path.endswith(suffixes)]
     names = noted() if files else set()
     yield from ((folder, file) for file in files if file.path not in names)
 

@@ -35,7 +35,7 @@ def first_dates(context: PipelineContext, as_of: datetime) -> dict[str, date]:
     Whatever the manifest says, what a drift window in use, or a retrain under way, reads stays.
     """
     retention = context.pipeline.spec.retention
-    newest = _newest_batches(context, as_of)
+    newest = newest_batches(context, as_of)
     kept = {name: getattr(retention, name) for name in tables_of(context)}
     if newest is None or not any(kept.values()):
         return {}
@@ -47,7 +47,7 @@ def first_dates(context: PipelineContext, as_of: datetime) -> dict[str, date]:
     return first
 
 
-def _newest_batches(context: PipelineContext, as_of: datetime) -> datetime | None:
+def newest_batches(context: PipelineContext, as_of: datetime) -> datetime | None:
     """How far the pipeline has come, in its own time: the slower of its two feeds. None before their first batches."""
     records = context.records.latest()
     if records is None or context.pipeline.feedback is None:

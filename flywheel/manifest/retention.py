@@ -38,6 +38,9 @@ class Retention(Spec):
     profiles: Duration | None = Field(default=None, description="The drift window in use stays in any case")
     quarantine: Duration | None = None
     rescored: Duration | None = Field(default=None, description="At least as long as predictions")
+    drift_checks: Duration | None = Field(
+        default=None, description="With their alerts; what a decision still depends on stays in any case"
+    )
     grace: Annotated[Duration, AfterValidator(_check_grace)] = Field(
         default=timedelta(days=7),
         description="Files that nothing refers to any more stay this long, for readers of an older version: 1h to 28d",

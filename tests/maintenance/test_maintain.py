@@ -151,6 +151,8 @@ def left_behind(path: Path, text: str = "left") -> Path:
 def test_leftovers_of_killed_runs_go_when_they_are_old(parcels: Parcels) -> None:
     lake = parcels.root / ".flywheel" / "lake"
     run(retrain, parcels, known_after(DAYS))
+    for baseline in [*(lake / "baselines").rglob("*.json")]:
+        left_behind(baseline.with_suffix(".parquet"), "the sample beside it")
     kept = [path for path in [*lake.rglob("*"), *(parcels.root / "exports").rglob("*")] if path.is_file()]
     assert any(path.name == "_export.json" for path in kept)
     mine = left_behind(parcels.root / "exports" / "somebody-elses" / "part-0.parquet")
@@ -158,6 +160,7 @@ def test_leftovers_of_killed_runs_go_when_they_are_old(parcels: Parcels) -> None
         left_behind(lake / "models" / MODEL / f"{'0' * 64}.skops"),
         left_behind(lake / "models" / MODEL / f"{'1' * 64}.skops#1"),
         left_behind(lake / "baselines" / MODEL / f"{MODEL}-0123456789.json"),
+        left_behind(lake / "baselines" / MODEL / f"{MODEL}-0123456789.parquet"),
         left_behind(lake / "parcels" / "staging" / "0000000999.arrow"),
         left_behind(lake / "parcels" / "staging" / "0000000003.arrow#2"),
         left_behind(parcels.root / "exports" / "parcels.20240301T000000Z" / "date=2024-03-01" / "part-0.parquet"),
