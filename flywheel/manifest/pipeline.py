@@ -81,8 +81,8 @@ class Schedules(Spec):
 
     infer: Cron | None = "*/10 * * * *"
     join_feedback: Cron | None = "5 * * * *"
-    check_drift: Cron | None = "15 * * * *"
-    measure_performance: Cron | None = "20 * * * *"
+    measure_performance: Cron | None = "15 * * * *"
+    check_drift: Cron | None = "20 * * * *"
     retrain: Cron | None = None
     reconcile: Cron | None = "45 * * * *"
     rescore: Cron | None = None
