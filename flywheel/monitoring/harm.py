@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -19,8 +19,9 @@ from flywheel.performance.intervals import LabelledWindow
 from flywheel.performance.known import HOUR, joined_by, read_rows
 from flywheel.performance.measured import MeasuredWindow
 from flywheel.performance.metrics import LARGER_IS_BETTER
-from flywheel.performance.truth import Task, score_of, task_of
+from flywheel.performance.truth import Task, task_of
 from flywheel.performance.weights import Arrivals, youngest_measurable
+from flywheel.registry.version import RegisteredModel
 from flywheel.training.correction import Correction
 
 Verdict = Literal["harmful", "harmless", "unknown"]
@@ -31,12 +32,14 @@ _WINDOWS = 20
 class Harm:
     """Whether the model that serves is losing, and how that is known.
 
-    ``decay`` is what the labels show; None where they show nothing yet.
+    ``decay`` is what the labels show; None where they show nothing yet. ``outgrown`` says why a model that loses
+    nothing yet should learn again where its features drift; empty where it should not.
     """
 
     verdict: Verdict
     reason: str
     decay: Decay | None = None
+    outgrown: str = ""
 
     @property
     def severity(self) -> Severity:
@@ -57,10 +60,15 @@ def assess_harm(context: PipelineContext, as_of: datetime, alpha: float) -> Harm
     """
     if context.pipeline.feedback is None or context.pipeline.training is None:
         return Harm("unknown", "no labels say whether it matters")
+    champion = context.registry.champion(context.pipeline.inference.model_id)
     tolerance = context.pipeline.performance.tolerance
-    decay = _newest_decay(context, as_of)
-    if decay is None:
-        return _expected(context, tolerance)
+    decay = _newest_decay(context, champion, as_of)
+    found = _expected(context, tolerance) if decay is None else _shown(decay, alpha, tolerance)
+    return replace(found, outgrown=_outgrown(context, champion, as_of))
+
+
+def _shown(decay: Decay, alpha: float, tolerance: float) -> Harm:
+    """What the labels say."""
     told = (
         f"correcting its answers would have saved {decay.share:.1%} of the loss ({decay.loss:.3g} over {decay.rows:,} "
         f"labelled rows, p = {decay.p_value:.2g})"
@@ -70,10 +78,19 @@ def assess_harm(context: PipelineContext, as_of: datetime, alpha: float) -> Harm
     return Harm("harmless", f"the model has not decayed: {told}", decay)
 
 
-def _newest_decay(context: PipelineContext, as_of: datetime) -> Decay | None:
+def _outgrown(context: PipelineContext, champion: RegisteredModel | None, as_of: datetime) -> str:
+    """Whether the manifest's share of what the model learned from has been added to it since, in words."""
+    share = context.pipeline.drift.relearn_after if context.pipeline.drift else None
+    if share is None or champion is None or champion.card.trained_from is None or champion.card.trained_to is None:
+        return ""
+    learned = champion.card.trained_to - champion.card.trained_from
+    since = as_of - champion.card.trained_to
+    return f"{since.days} days are new to a model that learned from {learned.days}" if since >= share * learned else ""
+
+
+def _newest_decay(context: PipelineContext, champion: RegisteredModel | None, as_of: datetime) -> Decay | None:
     """What the labels of the champion's own predictions show, those of the last performance window."""
     joined, task = joined_by(context, as_of), task_of(context.pipeline)
-    champion = context.registry.champion(context.pipeline.inference.model_id)
     if joined is None or champion is None or task.kind == "anomaly":
         return None
     max_delay, length = feedback_config(context).max_delay, context.pipeline.performance.window or timedelta(0)
@@ -92,9 +109,8 @@ def _decay(task: Task, rows: pl.DataFrame, max_delay: timedelta, first: Correcti
     weights = np.where(age >= youngest_measurable(arrivals.curves(), hours, task.least_arrived), window.weights(), 0.0)
     times = rows["event_time"].dt.epoch("s").to_numpy().astype(np.float64)
     if task.kind == "regression":
-        value = rows["output"].struct.field("value").to_numpy()
-        return decay_of_values(times, rows["label"].to_numpy(), value, weights, first)
-    return decay_of_scores(times, (rows["label"] == task.target).to_numpy(), score_of(rows), weights, first)
+        return decay_of_values(times, rows["label"].to_numpy(), task.answers(rows), weights, first)
+    return decay_of_scores(times, (rows["label"] == task.target).to_numpy(), task.answers(rows), weights, first)
 
 
 def _expected(context: PipelineContext, tolerance: float) -> Harm:

@@ -16,7 +16,7 @@ import polars as pl
 from flywheel.manifest.features import Feature
 from flywheel.performance.delays import Floats
 from flywheel.performance.metrics import Booleans, ClassRows
-from flywheel.performance.truth import Task, score_of
+from flywheel.performance.truth import Task
 from flywheel.records.encode import Encoding, encode, learn_encoding
 
 # Fewer labels calibrate nothing; more than the second number say nothing more.
@@ -56,12 +56,12 @@ def _expected_of_scores(task: Task, closed: pl.DataFrame, window: pl.DataFrame) 
     truth = (closed["label"] == task.target).to_numpy()
     if truth.all() or not truth.any():
         return {}
-    chance = _calibrated(score_of(closed), truth, closed["confidence"].to_numpy(), score_of(window))
+    chance = _calibrated(task.answers(closed), truth, closed["confidence"].to_numpy(), task.answers(window))
     says_target = _says_target(task, window)
     # Each row stands for two: the one that is the target, with its chance, and the one that is not.
     both = ClassRows(
         truth=np.repeat([True, False], window.height),
-        score=np.tile(score_of(window), 2),
+        score=np.tile(task.answers(window), 2),
         is_right=np.concatenate([says_target, ~says_target]),
     )
     metrics = {name: float(value) for name, value in both.metrics(np.concatenate([chance, 1 - chance])).items()}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flywheel.performance.answers import AnswerBins
 from flywheel.performance.delays import Floats
 from flywheel.performance.metrics import Booleans, MeasuredRows
 from flywheel.performance.weights import Arrivals, Integers, inverse_arrival, youngest_measurable
@@ -54,11 +55,14 @@ class LabelledWindow:
         Which of them are the window's, in the order of ``rows``: places in the arrays of ``arrivals``.
     rows
         The window's labelled predictions.
+    answers
+        How their answers, and those of all of the window's predictions, are spread; None: that is not looked at.
     """
 
     arrivals: Arrivals
     members: Integers
     rows: MeasuredRows
+    answers: AnswerBins | None = None
 
     def weights(self, multiplicity: Floats | None = None) -> Floats:
         """Return what each member counts; with ``multiplicity``, of shape (replicates, arrivals), by replicate."""
@@ -68,7 +72,8 @@ class LabelledWindow:
             return own
         stratum, age = self.arrivals.stratum[self.members], self.arrivals.age[self.members]
         curves = self.arrivals.curves(multiplicity)
-        return own * inverse_arrival(curves, stratum, age, self.arrivals.max_delay, self.arrivals.least)
+        arrived = own * inverse_arrival(curves, stratum, age, self.arrivals.max_delay, self.arrivals.least)
+        return arrived if self.answers is None else self.answers.spread(arrived)
 
     @property
     def is_waiting(self) -> bool:
@@ -77,7 +82,8 @@ class LabelledWindow:
 
     def only(self, wanted: Booleans) -> LabelledWindow:
         """Return the window with only those of its rows."""
-        return LabelledWindow(self.arrivals, self.members[wanted], self.rows.take(np.flatnonzero(wanted)))
+        places = np.flatnonzero(wanted)
+        return LabelledWindow(self.arrivals, self.members[places], self.rows.take(places), self._answers_of(places))
 
     def thinned(self, random: np.random.Generator, most: int) -> LabelledWindow:
         """Return at most ``most`` of the members, and as many of the others, drawn without replacement."""
@@ -86,7 +92,12 @@ class LabelledWindow:
         members = np.sort(_drawn(random, np.arange(self.members.size), most))
         others = _drawn(random, np.flatnonzero(~is_member), most) if self.is_waiting else np.zeros(0, dtype=np.int64)
         kept = np.concatenate([self.members[members], others])
-        return LabelledWindow(self.arrivals.take(kept), np.arange(members.size), self.rows.take(members))
+        return LabelledWindow(
+            self.arrivals.take(kept), np.arange(members.size), self.rows.take(members), self._answers_of(members)
+        )
+
+    def _answers_of(self, places: Integers) -> AnswerBins | None:
+        return None if self.answers is None else self.answers.take(places)
 
 
 def estimate(window: LabelledWindow, *, seed: int, replicates: int = REPLICATES) -> Estimate:

@@ -15,6 +15,7 @@ from flywheel.context import PipelineContext, at
 from flywheel.feedback.batch import feedback_config
 from flywheel.lake.span import before
 from flywheel.metadata.queries.performance import final_windows, store_windows
+from flywheel.performance.answers import AnswerBins
 from flywheel.performance.delays import ever_labelled_by
 from flywheel.performance.estimate import LEAST_LABELS, expected_metrics
 from flywheel.performance.intervals import Estimate, LabelledWindow, estimate
@@ -150,7 +151,7 @@ class _View:
         self, window: Window, version: int, rows: pl.DataFrame, labelled: pl.DataFrame, closed: pl.DataFrame
     ) -> MeasuredWindow:
         is_final = window.end <= before(self.joined.until, self.max_delay)
-        found = self._realised(labelled, f"{self.context.name} {version} {at(window.start)}")
+        found = self._realised(labelled, rows, f"{self.context.name} {version} {at(window.start)}")
         estimated = expected_metrics(self.task, closed, rows, self.context.pipeline.input_features)
         share = labelled.height / rows.height if is_final and rows.height else self.ever_labelled
         return MeasuredWindow(
@@ -167,11 +168,12 @@ class _View:
             note=self._note(rows, labelled, found, is_final=is_final),
         )
 
-    def _realised(self, labelled: pl.DataFrame, name: str) -> Estimate:
+    def _realised(self, labelled: pl.DataFrame, rows: pl.DataFrame, name: str) -> Estimate:
         if labelled.is_empty():
             return Estimate({}, 0, 0.0)
         members = labelled["place"].cast(pl.Int64).to_numpy()
-        window = LabelledWindow(self.arrivals, members, self.task.beside_truth(labelled))
+        answers = AnswerBins.of(self.task.answers(labelled), self.task.answers(rows))
+        window = LabelledWindow(self.arrivals, members, self.task.beside_truth(labelled), answers)
         return estimate(window, seed=zlib.crc32(name.encode()))
 
     def _note(self, rows: pl.DataFrame, labelled: pl.DataFrame, found: Estimate, *, is_final: bool) -> str:

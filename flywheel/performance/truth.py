@@ -35,6 +35,11 @@ class Task:
         label = pl.when(number.is_finite()).then(number)
         return rows.filter(pl.col("output").struct.field("value").is_finite()).with_columns(label=label)
 
+    def answers(self, rows: pl.DataFrame) -> Floats:
+        """Return what the model answered: the score, or the value; shape (n,)."""
+        found: Floats = rows["output"].struct.field("value" if self.kind == "regression" else "score").to_numpy()
+        return found
+
     def beside_truth(self, labelled: pl.DataFrame) -> MeasuredRows:
         """Return labelled rows as the metrics take them."""
         output = labelled["output"].struct
@@ -77,9 +82,3 @@ def task_of(pipeline: Pipeline) -> Task:
         )
     target = None if training.task == "regression" else training.target or pipeline.positive_label
     return Task(training.task, target)
-
-
-def score_of(rows: pl.DataFrame) -> Floats:
-    """Return the score of each row, shape (n,)."""
-    scores: Floats = rows["output"].struct.field("score").to_numpy()
-    return scores

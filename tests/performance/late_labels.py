@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flywheel.performance.answers import AnswerBins
 from flywheel.performance.delays import Floats
 from flywheel.performance.intervals import Estimate, LabelledWindow, estimate
 from flywheel.performance.metrics import Booleans, ClassRows, MeasuredRows, ValueRows
@@ -66,8 +67,9 @@ def _seen(
     arrivals = Arrivals(strata[arrived], delay[arrived], age[arrived], np.ones(int(arrived.sum())), MAX_DELAY, least)
     members = np.flatnonzero(is_open[arrived])
     here = _rows(rows, is_open & arrived)
+    answers = AnswerBins.of(here.score, rows.score[is_open]) if isinstance(rows, ClassRows) else None
     return Seen(
-        corrected=estimate(LabelledWindow(arrivals, members, here), seed=seed, replicates=replicates),
+        corrected=estimate(LabelledWindow(arrivals, members, here, answers), seed=seed, replicates=replicates),
         naive=plain(here, members.size),
         final=plain(_rows(rows, is_open), int(is_open.sum())),
     )

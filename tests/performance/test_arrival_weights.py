@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from flywheel.performance.answers import AnswerBins
 from flywheel.performance.intervals import LabelledWindow, estimate
 from flywheel.performance.metrics import ClassRows, ValueRows
 from flywheel.performance.weights import Arrivals, inverse_arrival, value_strata, youngest_measurable
@@ -72,3 +73,30 @@ def test_bins_of_values_come_from_closed_windows() -> None:
     assert value_strata(np.array([-9.0, 29.0, 31.0, 299.0, 1e9]), reference).tolist() == [0, 0, 1, 9, 9]
     assert value_strata(np.array([-9.0, 1e9]), reference[:40]).tolist() == [0, 0]
     assert value_strata(np.array([0.0, 7.0]), np.zeros(900)).tolist() == [1, 1]
+
+
+def test_the_youngest_rows_are_stood_for_by_those_that_the_model_thinks_alike() -> None:
+    """None of the last quarter has a label yet, and it is much worse than the rest, as its scores say."""
+    random = np.random.default_rng(8)
+    age = np.repeat([20.0, 0.5], [6000, 2000])
+    score = np.clip(random.beta(1, 6, 8000) + (age < 1) * 0.3, 0.01, 0.99)
+    truth = random.random(8000) < score
+    delay = random.uniform(1, 10, 8000)
+    here = delay < age
+    labels = Arrivals(truth[here].astype(np.int64), delay[here], age[here], np.ones(int(here.sum())), 24.0)
+    rows = ClassRows(truth[here], score[here], (score[here] > 0.5) == truth[here])
+    everything = float(ClassRows(truth, score, (score > 0.5) == truth).metrics(np.ones(8000))["log_loss"])
+    alone = LabelledWindow(labels, np.arange(labels.age.size), rows)
+    matched = LabelledWindow(labels, alone.members, rows, AnswerBins.of(score[here], score))
+    without, found = (estimate(window, seed=0).metrics["log_loss"] for window in (alone, matched))
+    assert without.value < everything - 0.05
+    assert found.value == pytest.approx(everything, abs=0.02)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < everything < found.high
+
+
+def test_bins_of_answers_without_a_label_have_nobody_to_stand_for_them() -> None:
+    bins = AnswerBins.of(np.array([0.1, 0.1, 0.9]), np.array([0.1, 0.1, 0.5, 0.5, 0.9, 0.9]))
+    spread = bins.spread(np.array([[1.0, 3.0, 1.0], [1.0, 1.0, 0.0]]))
+    assert (spread / spread.sum(axis=1, keepdims=True)).tolist() == [[0.125, 0.375, 0.5], [0.5, 0.5, 0]]
