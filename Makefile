@@ -30,6 +30,7 @@ chaos: $(READY) ## Faults by the hundred on real servers; the table goes to docs
 
 bench-drift: $(READY) ## Drift checks beside scipy, Evidently and NannyML; tables and pictures go to docs/drift.md
 	$(BIN)/python tests/bench/drift/drift_bench.py
+	PYTHONPATH=tests/flows $(BIN)/python tests/bench/flights/flights_bench.py
 	$(BIN)/python -m pytest -q -s -m bench tests/bench
 
 lint: $(READY)

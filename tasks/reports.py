@@ -46,10 +46,11 @@ def publish_drift(decision: Decision) -> None:
     lines = [
         f"## Drift of {decision.pipeline} at {at(decision.as_of)}",
         f"**{findings.outcome.replace('_', ' ')}**, severity **{decision.severity}**, action **{decision.action}**",
-        f"{decision.reason}.",
+        f"{_plain(decision.reason)}.",
         f"Recommendation: {recommendation(decision.severity)}",
         f"Window: {span(decision.window)}, against baseline `{decision.baseline.id}`; check `{decision.check_id}`.",
         *_pictures(decision),
+        *_joint_table(decision),
         *_feature_table(decision),
     ]
     create_markdown_artifact(
@@ -65,7 +66,7 @@ def _feature_table(decision: Decision) -> list[str]:
     head = ["feature", "severity", "surest of", "p (adjusted)", *measures]
     rows = [
         [
-            finding.feature,
+            _plain(finding.title),
             finding.severity,
             finding.question or "–",
             _number(finding.adjusted_p),
@@ -77,16 +78,40 @@ def _feature_table(decision: Decision) -> list[str]:
     return ["\n".join(f"| {' | '.join(cells)} |" for cells in table)]
 
 
+def _joint_table(decision: Decision) -> list[str]:
+    """What features show together, where the manifest asks for it."""
+    rows = [
+        [
+            each.name,
+            each.severity,
+            _number(each.adjusted_p),
+            each.why_not or _number(each.value),
+            ", ".join(each.features),
+        ]
+        for each in decision.findings.joint
+    ]
+    if not rows:
+        return []
+    head = ["together", "severity", "p (adjusted)", "AUC or cosine distance", "of"]
+    return ["\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])]
+
+
+def _plain(text: str) -> str:
+    """Text that may hold some of a record, such as the name of a slice: no HTML, link, code or cell of a table."""
+    return "".join(f"&#{ord(each)};" if each in "<>&[]`|" else each for each in text)
+
+
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
 def _pictures(decision: Decision) -> list[str]:
-    worst = [finding.feature for finding in decision.findings.features[:_WORST_FEATURES]]
+    worst = decision.findings.features[:_WORST_FEATURES]
     if not worst:
         return []
     image = base64.b64encode(histogram_png(decision.baseline, decision.counts, worst)).decode()
-    return [f"![histograms of {', '.join(worst)} against the baseline](data:image/png;base64,{image})"]
+    titles = _plain(", ".join(finding.title for finding in worst))
+    return [f"![histograms of {titles} against the baseline](data:image/png;base64,{image})"]
 
 
 def publish_performance(context: PipelineContext, performance: Performance) -> None:

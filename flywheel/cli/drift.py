@@ -11,9 +11,10 @@ from flywheel.cli.options import AnyPipelineOption, JsonOption, LimitOption
 from flywheel.cli.session import open_database
 
 if TYPE_CHECKING:
-    from flywheel.metadata.queries.drift_checks import Check
+    from flywheel.metadata.queries.drift_checks import Check, FeatureDrift
 
 SHOWN_FEATURES = 8
+LONGEST_SLICE = 24
 # Those that fit a usual terminal; --json has all of them.
 SHOWN_MEASURES = ("psi", "kl_divergence", "ks", "missing_rate")
 
@@ -41,6 +42,7 @@ def status(pipeline: AnyPipelineOption = None, as_json: JsonOption = False) -> N
     for check in found:
         print_head(check)
         print_features(check, SHOWN_FEATURES)
+        print_joint(check, SHOWN_FEATURES)
     for name in unchecked:
         output.say(f"{name}: no drift check so far; next: flywheel run check-drift -p {name}")
 
@@ -71,7 +73,7 @@ def history(pipeline: AnyPipelineOption = None, limit: LimitOption = 20, as_json
             each.rows,
             each.outcome,
             each.severity,
-            each.features[0].feature if each.features else None,
+            _name(each.features[0]) if each.features else None,
             each.action,
             each.retraining and each.retraining.replace("_", " "),
         )
@@ -119,9 +121,31 @@ def print_features(check: Check, most: int) -> None:
     for each in check.features[:most]:
         measures = (each.measures.get(name) for name in SHOWN_MEASURES)
         p_value = None if each.p_value is None else f"{each.p_value:.2g}"
-        output.add_row(table, each.feature, each.severity, each.question, p_value, *measures, each.ratio)
+        output.add_row(table, _name(each), each.severity, each.question, p_value, *measures, each.ratio)
     out = output.console()
     out.print(table)
     if len(check.features) > most:
         out.print(f"[dim]and {len(check.features) - most} features that drifted less (--json has them)[/]")
+    output.say("")
+
+
+def _name(finding: FeatureDrift) -> str:
+    """The feature, and below it the slice; a value of records may be long, and would leave no room for the rest."""
+    if finding.slice is None:
+        return finding.feature
+    cut = finding.slice if len(finding.slice) <= LONGEST_SLICE else f"{finding.slice[: LONGEST_SLICE - 1]}…"
+    return f"{finding.feature}\n  {cut}"
+
+
+def print_joint(check: Check, most: int) -> None:
+    """Print what features show together, where that was asked."""
+    if not check.joint:
+        return
+    table = output.table("together", "severity", "p", "shown by", "of", numbers=("p",))
+    for each in check.joint:
+        p_value = None if each.p_value is None else f"{each.p_value:.2g}"
+        what = "AUC" if each.test == "domain_classifier" else "cosine distance"
+        shown = each.why_not if each.value is None else f"{what} {each.value:.3g}"
+        output.add_row(table, each.name, each.severity, p_value, shown, ", ".join(each.features[:most]) or None)
+    output.console().print(table)
     output.say("")

@@ -34,7 +34,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Show why a drift check came to its decision, with the histograms of what moved most."""
-    from flywheel.cli.drift import print_features, print_head
+    from flywheel.cli.drift import print_features, print_head, print_joint
 
     if out is not None and out.suffix != ".png":
         raise typer.BadParameter(f"{out.name} must end in .png", param_hint="--output")
@@ -44,6 +44,7 @@ def explain(
     else:
         print_head(found)
         print_features(found, SHOWN_FEATURES)
+        print_joint(found, SHOWN_FEATURES)
     if not found.features or (as_json and out is None):
         return
     # What is stored has been told by now, should the profiles or the baseline be gone.
@@ -74,19 +75,15 @@ def _recall(check: Check) -> Recalled:
     return recall_check(open_pipeline(open_workspace(), check.pipeline, Connections()), check)
 
 
-def _worst(check: Check, number: int) -> list[str]:
-    return [finding.feature for finding in check.features[:number]]
-
-
 def _print_histogram(recalled: Recalled) -> None:
     from flywheel.drift.picture import histogram_text
 
     if not recalled.is_whole:
         output.say(f"of {recalled.check.rows:,} rows, the profiles of {recalled.rows:,} are left; drawn from those:")
-    output.say(histogram_text(recalled.baseline, recalled.counts, _worst(recalled.check, 1)))
+    output.say(histogram_text(recalled.baseline, recalled.counts, recalled.check.features[:1]))
 
 
 def _draw(recalled: Recalled, out: Path) -> None:
     from flywheel.drift.picture import histogram_png
 
-    out.write_bytes(histogram_png(recalled.baseline, recalled.counts, _worst(recalled.check, DRAWN_FEATURES)))
+    out.write_bytes(histogram_png(recalled.baseline, recalled.counts, recalled.check.features[:DRAWN_FEATURES]))

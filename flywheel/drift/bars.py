@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from flywheel.drift.baseline import CategoryBaseline, NumericBaseline
-from flywheel.drift.bins import Floats, is_point
+from flywheel.drift.baseline import CategoryBaseline
+from flywheel.drift.bins import Floats, in_few_digits, is_point
 from flywheel.drift.counting import Counts
+from flywheel.drift.measures.comparison import Comparison
 
 Positions = Sequence[int] | npt.NDArray[np.intp]
 
@@ -32,13 +33,13 @@ class Bars:
     is_range: bool
 
 
-def bars_of(baseline: NumericBaseline | CategoryBaseline, window: Counts) -> Bars:
-    """Bars for one feature.
+def bars_of(comparison: Comparison) -> Bars:
+    """Bars for one feature, or one in a slice.
 
     Few distinct numbers get a bar each; others equal widths between the reference's 1st and 99th percentile and a bar
     for what lies beyond on either side. Categories: the largest on either side, the rest as one. Missing values last.
     """
-    reference = np.array(baseline.counts, dtype=np.int64)
+    baseline, reference, window = comparison.baseline, comparison.reference, comparison.window
     if isinstance(baseline, CategoryBaseline):
         return _categories(baseline, reference, window)
     edges = np.array(baseline.edges)
@@ -62,7 +63,7 @@ def _values(edges: Floats, points: npt.NDArray[np.bool_], reference: Counts, win
     shown = np.flatnonzero(points)
     rest = np.flatnonzero(~points)
     groups: list[Positions] = [*([position] for position in shown.tolist()), rest, [points.size]]
-    labels = [*_names(edges[shown]), "other values", "missing"]
+    labels = [*in_few_digits(edges[shown]), "other values", "missing"]
     return _grouped(labels, groups, reference, window, optional=2)
 
 
@@ -76,22 +77,12 @@ def _grouped(labels: list[str], groups: Sequence[Positions], reference: Counts, 
 
 def _ranges(edges: Floats, reference: Counts, window: Counts) -> Bars:
     cuts = np.linspace(edges[0], edges[-1], INNER_BARS + 1) if edges.size > 1 else edges
-    names = _names(cuts)
+    names = in_few_digits(cuts)
     labels = [f"≤ {names[0]}", *names[:-1], f"> {names[-1]}"] if names else ["any value"]
     sides = [_rebinned(edges, cuts, counts) for counts in (reference, window)]
     if not (reference[-1] or window[-1]):
         return Bars(labels, sides[0][:-1], sides[1][:-1], is_range=True)
     return Bars([*labels, "missing"], sides[0], sides[1], is_range=True)
-
-
-def _names(cuts: Floats) -> list[str]:
-    """Numbers with as few digits as keep them apart; what is just below zero to isolate it is zero."""
-    rounded = [0.0 if abs(cut) < 1e-300 else cut for cut in cuts.tolist()]
-    for digits in range(3, 16):
-        names = [f"{float(f'{cut:.{digits}g}'):.15g}" for cut in rounded]
-        if len(set(names)) == len(set(rounded)):
-            break
-    return names
 
 
 def _rebinned(edges: Floats, cuts: Floats, counts: Counts) -> Floats:

@@ -13,9 +13,20 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flywheel.drift.bins import Floats, fit_bins
-from flywheel.drift.counting import Counts, count_categories, count_numeric
+from flywheel.drift.counting import (
+    Buckets,
+    Counts,
+    bucket_categories,
+    bucket_numeric,
+    count_categories,
+    count_numeric,
+)
 from flywheel.drift.measured import Measured
+from flywheel.drift.moments import Moments, moments_of
+from flywheel.drift.sliced import SlicedReference
+from flywheel.drift.slicing import slice_reference
 from flywheel.errors import FlywheelError
+from flywheel.manifest.drift import Seasonal
 
 FREQUENT = 100
 KNOWN = 10_000
@@ -23,16 +34,6 @@ KNOWN = 10_000
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Moments(_Frozen):
-    """Of the finite values; ``std`` divides by n - 1. None where undefined or too large for a float."""
-
-    n: int
-    mean: float | None
-    std: float | None
-    min: float | None
-    max: float | None
 
 
 class NumericBaseline(_Frozen):
@@ -73,6 +74,10 @@ class NumericBaseline(_Frozen):
         """Count Float64 values into these buckets."""
         return count_numeric(values, self.edges)
 
+    def buckets(self, values: pl.Series) -> Buckets:
+        """The bucket of each of some Float64 values."""
+        return bucket_numeric(values, self.edges)
+
 
 class CategoryBaseline(_Frozen):
     """``counts``: one a category (most frequent first), then the rare ``others``, the unseen and the missing."""
@@ -91,6 +96,10 @@ class CategoryBaseline(_Frozen):
         """Count String values into these buckets."""
         return count_categories(values, self.categories, self.others)
 
+    def buckets(self, values: pl.Series) -> Buckets:
+        """The bucket of each of some String values."""
+        return bucket_categories(values, self.categories, self.others)
+
 
 FeatureBaseline = Annotated[NumericBaseline | CategoryBaseline, Field(discriminator="kind")]
 
@@ -106,16 +115,27 @@ class Baseline(_Frozen):
         Rows of the reference.
     created
         The ``as_of`` it was fitted at.
+    sliced
+        The reference cut into slices, once for each feature that the manifest slices by, or into its seasons.
     """
 
     id: str
     rows: int
     created: datetime | None = None
     features: dict[str, FeatureBaseline]
+    sliced: list[SlicedReference] = Field(default=[], exclude_if=lambda sliced: not sliced)
 
     @property
     def measured(self) -> list[Measured]:
         return [Measured(name, feature.kind) for name, feature in self.features.items()]
+
+    def slices(self, feature: str) -> SlicedReference | None:
+        """The slices by a feature; None where the reference was not cut by it."""
+        return next((each for each in self.sliced if each.by.kind != "season" and each.by.feature == feature), None)
+
+    def seasons(self, of: Seasonal) -> SlicedReference | None:
+        """The seasons of a kind; None where the reference was not cut into these."""
+        return next((each for each in self.sliced if each.by.kind == "season" and each.by.of == of), None)
 
     def to_json(self) -> str:
         return self.model_dump_json()
@@ -142,6 +162,8 @@ def fit_baseline(
     *,
     scored: pl.DataFrame | None = None,
     as_of: datetime | None = None,
+    slices: Sequence[Measured] = (),
+    seasonal: Seasonal | None = None,
 ) -> Baseline:
     """Freeze the distribution of each measured column of the reference.
 
@@ -152,6 +174,10 @@ def fit_baseline(
     scored
         Where the prediction's own fields come from: what the model that is watched says without drift.
         Default: ``rows``.
+    slices
+        The features to cut the reference by; both frames have their columns.
+    seasonal
+        The seasons to cut it into, by ``event_time``.
 
     Raises
     ------
@@ -169,14 +195,16 @@ def fit_baseline(
             )
         values = feature.values(reference)
         features[feature.name] = _fit_numeric(values) if feature.kind == "numeric" else _fit_category(values)
-    return Baseline(id=baseline_id, rows=rows.height, created=as_of, features=features)
+    fitted = {feature: features[feature.name] for feature in measured}
+    sliced = slice_reference(fitted, rows, rows if scored is None else scored, slices, seasonal)
+    return Baseline(id=baseline_id, rows=rows.height, created=as_of, features=features, sliced=sliced)
 
 
 def _fit_numeric(values: pl.Series) -> NumericBaseline:
     finite = values.filter(values.is_finite()).to_numpy()
     bins = fit_bins(finite)
     counts = count_numeric(values, bins.edges).tolist()
-    return NumericBaseline(edges=bins.edges, coarse=bins.coarse, counts=counts, moments=_moments(finite))
+    return NumericBaseline(edges=bins.edges, coarse=bins.coarse, counts=counts, moments=moments_of(finite))
 
 
 def _fit_category(values: pl.Series) -> CategoryBaseline:
@@ -185,16 +213,3 @@ def _fit_category(values: pl.Series) -> CategoryBaseline:
     categories, others = known[:FREQUENT], known[FREQUENT:]
     counts = count_categories(values, categories, others).tolist()
     return CategoryBaseline(categories=categories, others=others, counts=counts)
-
-
-def _moments(finite: Floats) -> Moments:
-    if not finite.size:
-        return Moments(n=0, mean=None, std=None, min=None, max=None)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = _finite(finite.mean())
-        std = _finite(finite.std(ddof=1)) if finite.size > 1 else None
-    return Moments(n=finite.size, mean=mean, std=std, min=float(finite.min()), max=float(finite.max()))
-
-
-def _finite(value: np.float64) -> float | None:
-    return float(value) if np.isfinite(value) else None

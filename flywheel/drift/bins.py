@@ -55,6 +55,20 @@ def is_point(edges: Floats) -> npt.NDArray[np.bool_]:
     return np.concatenate((lowest, inner, [False]))
 
 
+def in_few_digits(numbers: Floats, fewest: int = 3) -> list[str]:
+    """Write numbers with as few digits as keep them apart, ``fewest`` at least; what isolates zero from below is zero.
+
+    >>> in_few_digits(np.array([0.1234, 0.5, 1234567.0]))
+    ['0.123', '0.5', '1230000']
+    """
+    rounded = [0.0 if abs(number) < 1e-300 else number for number in numbers.tolist()]
+    for digits in range(fewest, 16):
+        names = [f"{float(f'{number:.{digits}g}'):.15g}" for number in rounded]
+        if len(set(names)) == len(set(rounded)):
+            break
+    return names
+
+
 def _edges(ordered: Floats, bins: int) -> Floats:
     """The smallest values with at least 1/bins, 2/bins, … of the sample at or below them; heavy ones isolated."""
     ranks = -(-np.arange(1, bins) * ordered.size // bins) - 1

@@ -14,6 +14,12 @@ class FeatureFinding(BaseModel):
 
     Attributes
     ----------
+    slice
+        The part of the rows that it is about, e.g. ``carrier = AA``; None for all of them.
+    share
+        The part of the window's rows that the slice has.
+    seasonal
+        Whether the reference was that of the seasons which the window has, in the same shares.
     measures
         The value of every measure, thresholds or not; None where it is undefined.
     corrected
@@ -21,9 +27,9 @@ class FeatureFinding(BaseModel):
     p_values
         Of each question that could be asked (values, missing, unseen).
     question
-        The question with the smallest of them; None where none could be asked: both sides hold one and the same value.
+        The one that is surest once adjusted; None where none could be asked: both sides hold one and the same value.
     adjusted_p
-        That p-value, adjusted for all the questions of the check: at most the check's alpha is significant.
+        Its p-value, adjusted for all the questions of the check: at most the check's alpha is significant.
     significant
         Whether the budget of false alarms calls it drift.
     worst_measure, threshold
@@ -36,6 +42,9 @@ class FeatureFinding(BaseModel):
 
     feature: str
     kind: Kind
+    slice: str | None = None
+    share: float = 1.0
+    seasonal: bool = False
     measures: dict[str, float | None]
     corrected: dict[str, float | None] = {}
     p_values: dict[Question, float] = {}
@@ -48,8 +57,13 @@ class FeatureFinding(BaseModel):
     ratio: float | None = None
 
     @property
+    def title(self) -> str:
+        """The feature, and where a slice is meant, which."""
+        return self.feature if self.slice is None else f"{self.feature} where {self.slice}"
+
+    @property
     def p_value(self) -> float | None:
-        """The smallest p-value, before its adjustment."""
+        """The p-value of the surest question, before its adjustment."""
         return self.p_values[self.question] if self.question else None
 
     @property
@@ -70,4 +84,5 @@ class FeatureFinding(BaseModel):
         """The question that is surest, with its adjusted p-value and the size of the change."""
         if self.adjusted_p is None:
             return f"{self.feature} has one and the same value on both sides"
-        return f"{self.question} of {self.feature}, p = {self.adjusted_p:.2g}, psi {self.size:.3g}"
+        rows = "" if self.slice is None else f" ({self.share:.1%} of the rows)"
+        return f"{self.question} of {self.title}{rows}, p = {self.adjusted_p:.2g}, psi {self.size:.3g}"

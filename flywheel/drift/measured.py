@@ -64,5 +64,12 @@ def measured_features(pipeline: Pipeline) -> list[Measured]:
     return features + [Measured(f"{output}.{field.name}", _kind(field.dtype)) for field in fields]
 
 
+def sliced_by(pipeline: Pipeline) -> list[Measured]:
+    """The features that a pipeline's drift checks slice by."""
+    schema = record_schema(pipeline)
+    names = pipeline.drift.slices if pipeline.drift else []
+    return [Measured(name, _kind(schema[name])) for name in names]
+
+
 def _kind(dtype: PolarsDataType) -> Kind:
     return "numeric" if dtype.is_numeric() else "category"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import polars as pl
@@ -12,9 +12,8 @@ import polars as pl
 from flywheel.drift.bars import Bars, bars_of
 from flywheel.drift.baseline import Baseline
 from flywheel.drift.bins import Floats
+from flywheel.drift.compared import comparison_of
 from flywheel.drift.measures import MEASURES
-from flywheel.drift.measures.comparison import Comparison
-from flywheel.drift.profile import counts_by_feature
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,11 +25,24 @@ TEXT_BAR = 24
 CHARACTERS = 65  # that fit under one plot
 
 
-def histogram_png(baseline: Baseline, counts: pl.DataFrame, features: Sequence[str]) -> bytes:
-    """Draw the named features as a PNG, three a row: wide pale bars are the reference, narrow red ones the window."""
+class Drawn(Protocol):
+    """What a histogram is of: a feature, as a whole or in a slice, beside all of the reference or its seasons."""
+
+    @property
+    def feature(self) -> str: ...
+    @property
+    def slice(self) -> str | None: ...
+    @property
+    def seasonal(self) -> bool: ...
+    @property
+    def title(self) -> str: ...
+
+
+def histogram_png(baseline: Baseline, counts: pl.DataFrame, findings: Sequence[Drawn]) -> bytes:
+    """Draw what was found as a PNG, three a row: wide pale bars are the reference, narrow red ones the window."""
     from matplotlib.figure import Figure
 
-    plots = _plots(baseline, counts, features)
+    plots = _plots(baseline, counts, findings)
     columns = min(COLUMNS, max(len(plots), 1))
     lines = -(-len(plots) // columns) or 1
     width, height = 4.4 * columns, 2.9 * lines + 0.4
@@ -52,22 +64,21 @@ def histogram_png(baseline: Baseline, counts: pl.DataFrame, features: Sequence[s
     return png.getvalue()
 
 
-def histogram_text(baseline: Baseline, counts: pl.DataFrame, features: Sequence[str]) -> str:
-    """Draw the named features with block characters, for a terminal of 80 columns."""
-    return "\n\n".join(_text(title, note, bars) for title, note, bars in _plots(baseline, counts, features))
+def histogram_text(baseline: Baseline, counts: pl.DataFrame, findings: Sequence[Drawn]) -> str:
+    """Draw what was found with block characters, for a terminal of 80 columns."""
+    return "\n\n".join(_text(title, note, bars) for title, note, bars in _plots(baseline, counts, findings))
 
 
-def _plots(baseline: Baseline, counts: pl.DataFrame, features: Sequence[str]) -> list[tuple[str, str, Bars]]:
-    """Title, note and bars of each feature that the baseline has."""
-    found = counts_by_feature(counts, baseline)
+def _plots(baseline: Baseline, counts: pl.DataFrame, findings: Sequence[Drawn]) -> list[tuple[str, str, Bars]]:
+    """Title, note and bars of each finding whose feature and slice the baseline has."""
     plots = []
-    for name in features:
-        if name not in found:
+    for finding in findings:
+        comparison = comparison_of(baseline, counts, finding.feature, finding.slice, finding.seasonal)
+        if comparison is None:
             continue
-        comparison = Comparison(baseline.features[name], found[name])
         psi = None if comparison.is_empty else MEASURES["psi"].value(comparison)
         note = "no rows" if psi is None else f"psi {psi:.3f}"
-        plots.append((name, note, bars_of(comparison.baseline, comparison.window)))
+        plots.append((finding.title, note, bars_of(comparison)))
     return plots
 
 
@@ -79,7 +90,7 @@ def _draw(axis: Axes, title: str, note: str, bars: Bars) -> None:
     axis.add_collection(_bars(places, bars.window, 0.46, color=WINDOW, label="window"))
     axis.set_xlim(-0.8, places[-1] + 0.8)
     axis.set_ylim(0, 105 * max(bars.reference.max(), bars.window.max(), 1e-12))
-    axis.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
+    axis.set_title(_shortened(title, 44), loc="left", fontsize=11, fontweight="bold", color=INK, parse_math=False)
     axis.set_title(note, loc="right", fontsize=10, color=QUIET)
     shown = _ticks(bars)
     starts = [places[bar] - 0.5 * (bars.is_range and bars.labels[bar] != "missing") for bar in shown]
@@ -130,7 +141,7 @@ def _text(title: str, note: str, bars: Bars) -> str:
         f"{label:>{width}}  {_side(reference, top):<{TEXT_BAR + 7}}  {_side(window, top)}".rstrip()
         for label, reference, window in zip(labels, bars.reference, bars.window, strict=True)
     ]
-    return "\n".join([f"{title}  ({note})", head, *lines])
+    return "\n".join([f"{_shortened(title, 64)}  ({note})", head, *lines])
 
 
 def _side(share: float, top: float) -> str:

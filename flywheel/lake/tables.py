@@ -63,6 +63,7 @@ PROFILES = pl.Schema(
         "first_event": UTC_TIME,
         "last_event": UTC_TIME,
         "rows": INTEGER,
+        "slice": STRING,
         "feature": STRING,
         "bin": pl.Int32(),
         "count": INTEGER,
@@ -166,10 +167,15 @@ class LakeTable:
 
     def read(self, files: Iterable[str], columns: Iterable[str] | None = None) -> pl.DataFrame:
         """Return the rows of ``files`` as a frame."""
+        with reaching(self.location):
+            return self.scan(files, columns).collect()
+
+    def scan(self, files: Iterable[str], columns: Iterable[str] | None = None) -> pl.LazyFrame:
+        """Return the rows of ``files`` to be read later; whoever collects them is ``reaching`` the location."""
         wanted = list(files)
         names = list(columns) if columns is not None else self.schema.names()
         if not wanted:
-            return pl.DataFrame(schema=self.schema).select(names)
+            return pl.LazyFrame(schema=self.schema).select(names)
         frame = pl.scan_parquet(
             wanted,
             storage_options=polars_options(self.location),
@@ -179,8 +185,7 @@ class LakeTable:
             extra_columns="ignore",
             schema=self.schema,
         )
-        with reaching(self.location):
-            return frame.select(names).collect()
+        return frame.select(names)
 
 
 @dataclass(frozen=True)

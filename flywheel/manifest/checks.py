@@ -12,6 +12,7 @@ from flywheel.manifest.retention import retention_problems
 from flywheel.manifest.stage_checks import STAGES, stage_problems
 
 if TYPE_CHECKING:
+    from flywheel.manifest.drift import DriftConfig
     from flywheel.manifest.pipeline import Pipeline, Stage
 
 
@@ -63,15 +64,33 @@ def _references(pipeline: Pipeline) -> Iterator[Finding]:
         yield from _known([((*path, i), name) for i, name in enumerate(pipeline.drift.features)], names)
     if pipeline.drift is not None:
         path = (*_stage_path(pipeline, "drift-detection"), "config", "importance")
-        own = [name for name in pipeline.drift.importance if "." not in name]  # prediction.score is no feature
+        own = [name for name in pipeline.drift.weights if "." not in name]  # prediction.score is no feature
         yield from _known([((*path, name), name) for name in own], names)
+        path = (*_stage_path(pipeline, "drift-detection"), "config", "slices")
+        slices = [((*path, i), name) for i, name in enumerate(pipeline.drift.slices)]
+        yield from _twice(slices)
+        yield from _known(slices, names)
+        yield from _embeddings(pipeline, pipeline.drift)
 
 
-def _known(uses: Iterable[tuple[Path, str]], names: list[str]) -> Iterator[Finding]:
+def _embeddings(pipeline: Pipeline, drift: DriftConfig) -> Iterator[Finding]:
+    from flywheel.manifest.schema import record_schema
+
+    numbers = [name for name, dtype in record_schema(pipeline).items() if dtype.is_numeric()]
+    for embedding, components in drift.embeddings.items():
+        path = (*_stage_path(pipeline, "drift-detection"), "config", "embeddings", embedding)
+        uses = [((*path, i), name) for i, name in enumerate(components)]
+        yield from _twice(uses)
+        yield from _known(uses, numbers, "a numeric feature")
+        if len(components) < 2:
+            yield Finding(path, "needs two components at least; a single feature is checked by itself")
+
+
+def _known(uses: Iterable[tuple[Path, str]], names: list[str], kind: str = "a feature") -> Iterator[Finding]:
     listing = ", ".join(names) or "none"
     for path, name in uses:
         if name not in names:
-            yield Finding(path, f"is not a feature{did_you_mean(name, names)}; there is: {listing}")
+            yield Finding(path, f"is not {kind}{did_you_mean(name, names)}; there is: {listing}")
 
 
 def _twice(uses: Iterable[tuple[Path, str]]) -> Iterator[Finding]:

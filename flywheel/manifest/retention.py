@@ -68,6 +68,9 @@ def retention_problems(pipeline: Pipeline) -> Iterator[Finding]:
     if pipeline.drift is not None and pipeline.drift.window is not None:
         reason = "a drift check looks that far back: its window"
         yield from _too_short("profiles", retention.profiles, pipeline.drift.window, reason)
+        if pipeline.drift.asks_jointly:
+            reason = "a drift check takes a sample of the rows of its window"
+            yield from _too_short("predictions", retention.predictions, pipeline.drift.window, reason)
 
 
 def _shorter_than_predictions(retention: Retention, table: str, reason: str) -> Iterator[Finding]:

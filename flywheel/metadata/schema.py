@@ -167,6 +167,7 @@ class DriftCheck(Base):
     action: Mapped[str] = mapped_column(String(10))  # none | alert | retrain | fallback
     reason: Mapped[str] = mapped_column(Text)
     measures: Mapped[list[Any]]
+    joint: Mapped[list[Any] | None]  # what features show together; null where that was not asked
     harm: Mapped[str | None] = mapped_column(String(10))  # harmful | harmless | unknown
     decay: Mapped[dict[str, Any] | None]
     alert_id: Mapped[str | None] = mapped_column(String(150))

@@ -21,9 +21,11 @@ from flywheel.manifest.drift import DriftConfig
 from flywheel.monitoring.action import Action, Alarm, alarm_of
 from flywheel.monitoring.elapsed import elapsed_since_check
 from flywheel.monitoring.harm import Harm, assess_harm
+from flywheel.monitoring.joint import ask_jointly
 from flywheel.monitoring.reference import find_baseline
 from flywheel.monitoring.store import Undecided, store_check
 from flywheel.monitoring.window import Window, latest_window
+from flywheel.registry.version import RegisteredModel
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,13 @@ def check_drift(context: PipelineContext, as_of: datetime) -> Decision:
             f"pipeline {context.name!r} has no drift-detection stage",
             next_step="add a stage of type drift-detection to its manifest",
         )
-    baseline = _baseline(context)
+    champion = context.registry.champion(context.pipeline.inference.model_id)
+    config = config.weighed_by(champion.card.importance if champion else {})
+    baseline = _baseline(context, champion)
     window = latest_window(context.tables.profiles, baseline.id, config, as_of)
     alpha = level(config.budget, elapsed_since_check(context.database, context.name, config.window, as_of))
-    findings = check_window(baseline, window.counts, window.rows, config, alpha)
+    joint = ask_jointly(context, config, baseline, window)
+    findings = check_window(baseline, window.counts, window.rows, config, alpha, joint)
     harm = assess_harm(context, as_of, alpha) if config.acts_on == "harm" else None
     check_id = f"{context.name}.{baseline.id}.{_key(window, as_of)}"
     undecided = Undecided(
@@ -93,9 +98,8 @@ def _key(window: Window, as_of: datetime) -> str:
     return f"{window.first_batch}-{window.last_batch}"
 
 
-def _baseline(context: PipelineContext) -> Baseline:
+def _baseline(context: PipelineContext, champion: RegisteredModel | None) -> Baseline:
     model_id = context.pipeline.inference.model_id
-    champion = context.registry.champion(model_id)
     baseline = find_baseline(context, model_id, champion.version if champion else None)
     if baseline is None:
         raise FlywheelError(

@@ -9,7 +9,18 @@ from flywheel.errors import FlywheelError
 
 def baseline_uri(context: PipelineContext, model_id: str, baseline_id: str) -> str:
     """Return where the baseline of a model version is kept."""
-    return f"{context.workspace.lake.rstrip('/')}/baselines/{model_id}/{baseline_id}.json"
+    return f"{_folder(context, model_id)}/{baseline_id}.json"
+
+
+def beside_baselines(context: PipelineContext) -> list[str]:
+    """Return the folders that the baselines of a pipeline's checks are in: our own, then that of ``baseline_uri``."""
+    fixed = context.pipeline.drift.baseline_uri if context.pipeline.drift else None
+    own = _folder(context, context.pipeline.inference.model_id)
+    return [own] if fixed is None else [own, fixed.rpartition("/")[0] or "."]
+
+
+def _folder(context: PipelineContext, model_id: str) -> str:
+    return f"{context.workspace.lake.rstrip('/')}/baselines/{model_id}"
 
 
 def find_baseline(context: PipelineContext, model_id: str, version: int | None) -> Baseline | None:

@@ -65,6 +65,7 @@ def _insert(session: Session, pipeline: str, config: DriftConfig, check: Undecid
         action=action,
         reason=reason,
         measures=[finding.model_dump(mode="json") for finding in found.features],
+        joint=[each.model_dump(mode="json") for each in found.joint] or None,
         harm=check.harm.verdict if check.harm else None,
         decay=asdict(check.harm.decay) if check.harm and check.harm.decay else None,
         alert_id=alert.id if alert else None,

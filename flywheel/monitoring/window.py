@@ -17,12 +17,16 @@ _DAYS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Window:
-    """The batches ``first_batch`` to ``last_batch`` (0 when there is none), their rows and their merged profile."""
+    """The batches ``first_batch`` to ``last_batch`` (0 when there is none), their rows and their merged profile.
+
+    ``batches`` has their numbers: some in between may not be of the window.
+    """
 
     first_batch: int
     last_batch: int
     rows: int
     counts: pl.DataFrame
+    batches: tuple[int, ...] = ()
 
 
 def latest_window(profiles: LakeTable, baseline_id: str, config: DriftConfig, as_of: datetime) -> Window:
@@ -65,7 +69,7 @@ def _window(rows: pl.DataFrame) -> Window:
     if batches.is_empty():
         return Window(0, 0, 0, merge([]))
     numbers = batches["batch_id"].to_list()
-    return Window(min(numbers), max(numbers), int(batches["rows"].sum()), merge([rows]))
+    return Window(min(numbers), max(numbers), int(batches["rows"].sum()), merge([rows]), tuple(sorted(numbers)))
 
 
 def _batches(rows: pl.DataFrame) -> pl.DataFrame:

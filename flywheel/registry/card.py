@@ -15,7 +15,8 @@ class ModelCard(BaseModel):
     """Stored with every model version.
 
     ``encoding`` turns logged features into the model's input matrix; ``classes`` are the labels in the order of the
-    probabilities; ``target`` is the positive one. ``correction`` is what its answers were off by on the hold-out.
+    probabilities; ``target`` is the positive one. ``correction`` is what its answers were off by on the hold-out;
+    ``importance`` what shuffling each feature cost there, where the manifest weighs drift by it.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -33,3 +34,4 @@ class ModelCard(BaseModel):
     export_id: str | None = None
     baseline_id: str
     correction: Correction | None = None
+    importance: dict[str, float] = Field(default_factory=dict)

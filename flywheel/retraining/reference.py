@@ -9,9 +9,10 @@ import polars as pl
 
 from flywheel.context import PipelineContext
 from flywheel.drift.baseline import Baseline, fit_baseline
-from flywheel.drift.measured import measured_features
+from flywheel.drift.measured import measured_features, sliced_by
 from flywheel.manifest.schema import record_schema
 from flywheel.monitoring.reference import baseline_uri
+from flywheel.monitoring.sample import write_reference_sample
 from flywheel.registry.card import ModelCard
 from flywheel.retraining.answers import learned_from, reference_answers
 from flywheel.retraining.rows import bootstrap_rows
@@ -30,7 +31,7 @@ def baseline_id(context: PipelineContext, key: str) -> str:
 
 
 def make_baseline(context: PipelineContext, candidate: Candidate, card: ModelCard, as_of: datetime) -> Baseline:
-    """Freeze the baseline of a candidate and store it.
+    """Freeze the baseline of a candidate and store it, and before it a sample of its rows where checks take one.
 
     The features' reference is every row of the time that the model learned from, labelled or not, since an export is
     sampled; the answers' is ``reference_answers``.
@@ -38,7 +39,17 @@ def make_baseline(context: PipelineContext, candidate: Candidate, card: ModelCar
     known = known_rows(context, as_of)
     rows = known.filter(learned_from(candidate.model)).sort("sample_key").head(_MAX_ROWS)
     scored = reference_answers(context.pipeline, candidate, card, known)
-    baseline = fit_baseline(rows, measured_features(context.pipeline), card.baseline_id, scored=scored, as_of=as_of)
+    write_reference_sample(context, card.baseline_id, rows)
+    drift = context.pipeline.drift
+    baseline = fit_baseline(
+        rows,
+        measured_features(context.pipeline),
+        card.baseline_id,
+        scored=scored,
+        as_of=as_of,
+        slices=sliced_by(context.pipeline),
+        seasonal=drift.seasonal if drift else None,
+    )
     uri = baseline_uri(context, context.pipeline.inference.model_id, card.baseline_id)
     context.storage.write(uri, baseline.to_json().encode())
     return baseline

@@ -16,6 +16,7 @@ from flywheel.training.evaluate import Evaluation, evaluate
 from flywheel.training.fit import FittedModel, fit
 from flywheel.training.gate import GateDecision, decide
 from flywheel.training.holdout import NotEnoughData, Split, shortfall, split_by_time
+from flywheel.training.importance import permutation_importance
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Candidate:
         The candidate before that: what ``evaluation`` is about.
     evaluation, champion
         How it and the champion did on the same hold-out.
+    importance
+        What each feature is worth to it there; empty unless the manifest weighs drift by it.
     """
 
     model: FittedModel
@@ -37,6 +40,7 @@ class Candidate:
     evaluation: Evaluation
     champion: Evaluation | None
     decision: GateDecision
+    importance: dict[str, float]
 
 
 def train_candidate(rows: pl.DataFrame, pipeline: Pipeline, champion: LoadedModel | None) -> Candidate | NotEnoughData:
@@ -84,6 +88,7 @@ def card_of(
         export_id=export_id,
         baseline_id=baseline_id,
         correction=candidate.evaluation.correction,
+        importance=candidate.importance,
     )
 
 
@@ -106,4 +111,6 @@ def _compare(
     theirs = evaluate(champion, split.holdout) if champion else None
     decision = decide(evaluation, theirs, training.gate)
     final = fit(rows, pipeline, training) if decision.passed and training.refit else model
-    return Candidate(final, model, evaluation, theirs, decision)
+    is_asked = pipeline.drift is not None and pipeline.drift.importance == "model"
+    importance = permutation_importance(model, split.holdout) if is_asked else {}
+    return Candidate(final, model, evaluation, theirs, decision, importance)

@@ -30,7 +30,7 @@ def test_a_correlation_that_no_feature_shows_by_itself() -> None:
     assert found is not None
     assert found.auc > 0.55
     assert 0 < found.p_value < 1e-6
-    assert set(found.features[:2]) == {"a", "b"}
+    assert set(found.features) == {"a", "b"}, "and nothing else"
 
 
 def test_the_same_rows_give_the_same_answer() -> None:
@@ -38,11 +38,53 @@ def test_the_same_rows_give_the_same_answer() -> None:
 
 
 def test_its_level_without_drift() -> None:
-    found = [separate(rows(10 + seed, 400), rows(90 + seed, 400), MEASURED[:2]) for seed in range(30)]
+    found = [
+        separate(rows(10 + seed, 400, missing=0.1), rows(90 + seed, 400, missing=0.1), MEASURED) for seed in range(30)
+    ]
     p_values = np.array([each.p_value for each in found if each is not None])
     # 99.9% of the binomial: 30 x 0.1.
+    assert p_values.size == 30
     assert (p_values < 0.1).sum() <= 9
     assert p_values.mean() == pytest.approx(0.5, abs=0.19)
+
+
+def test_what_it_goes_by_is_told_only_where_it_tells_rows_apart() -> None:
+    calm = separate(rows(1, 1000), rows(2, 1000), MEASURED)
+    assert calm is not None
+    assert calm.p_value > 0.05
+    assert calm.features == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pl.Series("x", [None] * 600, dtype=pl.Float64),
+        pl.Series("x", [float("nan")] * 600),
+        pl.Series("x", [7.0] * 600),
+        pl.Series("x", [1e308, -1e308, float("inf"), float("-inf"), 0.0, None] * 100),
+        pl.Series("x", [None] * 600, dtype=pl.String),
+        pl.Series("x", [f"value {number}" for number in range(600)]),
+        pl.Series("x", ["", "\x00", "NaN", None, "a" * 10_000, "é"] * 100),
+    ],
+)
+def test_values_of_every_kind(values: pl.Series) -> None:
+    """The same on both sides, so there is nothing to tell them apart by."""
+    side = pl.DataFrame({"x": values, "sample_key": np.random.default_rng(4).integers(-(2**62), 2**62, 600)})
+    found = separate(side, side, [Measured("x", "numeric" if values.dtype.is_numeric() else "category")])
+    assert found is not None
+    assert found.p_value > 0.05
+    assert found.auc == pytest.approx(0.5, abs=0.05)
+
+
+def test_one_outlier_changes_nothing() -> None:
+    usual, other = rows(1, 500), rows(2, 500)
+    far = other.with_columns(a=pl.when(pl.col("a") == pl.col("a").max()).then(1e300).otherwise("a"))
+    assert separate(usual, far, MEASURED) == separate(usual, other, MEASURED)
+
+
+def test_keys_that_leave_a_half_empty() -> None:
+    even = rows(1, 500).with_columns(sample_key=pl.int_range(500) * 2)
+    assert separate(even, even, MEASURED) is None
 
 
 def test_values_that_went_missing_and_categories_that_are_new() -> None:

@@ -196,6 +196,18 @@ def test_the_question_that_fired_is_named() -> None:
     assert all(each.significant for each in found.values())
 
 
+def test_values_have_twice_the_weight_of_missing_shares() -> None:
+    missing = pl.Series([None] * 250 + [0.0] * 4750)
+    baseline = baseline_of(frame(5000, 4, seed=0).with_columns(pl.all() + missing))
+    window = frame(1000, 4, seed=1).with_columns(pl.all() + missing.gather(range(0, 5000, 5)))
+    moved = window.with_columns(pl.col("x1") + 0.4)
+    lost = window.with_columns(pl.when(pl.int_range(1000) >= 100).then("x2").alias("x2"))
+    for rows, feature, question, times in ((moved, "x1", "values", 12 / 2), (lost, "x2", "missing", 12)):
+        surest = check_window(baseline, profile(rows, baseline), 1000, BUDGET).features[0]
+        assert (surest.feature, surest.question) == (feature, question)
+        assert surest.adjusted_p == pytest.approx(surest.p_value * times, rel=1e-9)  # type: ignore[operator]
+
+
 def test_a_feature_without_weight_is_told_and_not_acted_on() -> None:
     baseline = baseline_of(frame(5000, 2, seed=0))
     window = frame(1000, 2, seed=1).with_columns(pl.col("x1") + 1)

@@ -8,7 +8,9 @@ import pytest
 
 from flywheel.drift.bars import Bars, bars_of
 from flywheel.drift.baseline import Baseline, fit_baseline
+from flywheel.drift.finding import FeatureFinding
 from flywheel.drift.measured import Kind, Measured
+from flywheel.drift.measures.comparison import Comparison
 from flywheel.drift.picture import histogram_png, histogram_text
 from flywheel.drift.profile import profile
 
@@ -37,7 +39,12 @@ def baseline_and_counts(reference: list, window: list, kind: Kind) -> tuple[Base
 
 def bars(reference: list, window: list, kind: Kind) -> Bars:
     feature = baseline_and_counts(reference, window, kind)[0].features["x"]
-    return bars_of(feature, feature.count(pl.Series(window, dtype=pl.Float64 if kind == "numeric" else pl.String)))
+    counts = feature.count(pl.Series(window, dtype=pl.Float64 if kind == "numeric" else pl.String))
+    return bars_of(Comparison(feature, counts))
+
+
+def found(feature: str) -> FeatureFinding:
+    return FeatureFinding(feature=feature, kind="numeric", measures={})
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -59,23 +66,23 @@ def test_few_distinct_numbers_get_a_bar_each() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_pictures_are_drawn_whatever_the_feature(case: str) -> None:
     baseline, counts = baseline_and_counts(*CASES[case])
-    png = histogram_png(baseline, counts, ["x"])
+    png = histogram_png(baseline, counts, [found("x")])
     assert png.startswith(b"\x89PNG")
-    assert png == histogram_png(baseline, counts, ["x"])
-    assert max(map(len, histogram_text(baseline, counts, ["x"]).splitlines())) <= 80
+    assert png == histogram_png(baseline, counts, [found("x")])
+    assert max(map(len, histogram_text(baseline, counts, [found("x")]).splitlines())) <= 80
 
 
 def test_no_feature_and_unknown_features_draw_nothing() -> None:
     baseline, counts = baseline_and_counts(*CASES["smooth"])
     assert histogram_png(baseline, counts, []).startswith(b"\x89PNG")
-    assert histogram_text(baseline, counts, ["y"]) == ""
+    assert histogram_text(baseline, counts, [found("y")]) == ""
 
 
 def test_text_for_the_terminal() -> None:
     baseline, counts = baseline_and_counts(
         ["UA"] * 60 + ["AA"] * 40, ["UA"] * 40 + ["AA"] * 40 + ["new"] * 20, "category"
     )
-    assert histogram_text(baseline, counts, ["x"]).splitlines() == [
+    assert histogram_text(baseline, counts, [found("x")]).splitlines() == [
         "x  (psi 1.600)",
         "        reference                        window",
         "    UA   60.0% ████████████████████████   40.0% ████████████████",

@@ -163,4 +163,4 @@ def test_a_profile_of_another_baseline_is_refused() -> None:
     with pytest.raises(FlywheelError, match="the profile of 'speed' was not made on baseline 'january'"):
         counts_by_feature(profile(frame([]), other), baseline)
     with pytest.raises(FlywheelError, match="'height'"):
-        counts_by_feature(pl.DataFrame({"feature": ["height"], "bin": [0], "count": [1]}), baseline)
+        counts_by_feature(pl.DataFrame({"slice": [None], "feature": ["height"], "bin": [0], "count": [1]}), baseline)

@@ -13,6 +13,7 @@ from state import metadata_of
 from flows.check_drift import check_drift
 from flows.infer import infer
 from flows.join_feedback import join_feedback
+from flows.retrain import retrain
 
 
 def by_harm(manifest: dict[str, Any]) -> None:
@@ -52,6 +53,20 @@ def test_drift_without_harm_is_learned_from_once_there_is_much_to_learn(
     check = run(check_drift, parcels, a_day(parcels, 2, heavier=1.5))
     assert (check.outcome, check.action) == ("drift", action), check.reason
     assert ("2 days are new to a model that learned from 5" in check.reason) == (action == "retrain")
+
+
+def test_drift_where_the_model_does_not_look_is_recorded_and_not_acted_upon(parcels: Parcels) -> None:
+    """How heavy a parcel is tells this model nothing; how far it goes does."""
+    parcels.revise(by_harm, lambda manifest: drift_of(manifest).update(act_on="drift", importance="model"))
+    run(retrain, parcels, a_day(parcels, 1))
+    assert parcels.champion() == 2
+    ignored = run(check_drift, parcels, a_day(parcels, 2, heavier=1.5))
+    assert (ignored.outcome, ignored.action) == ("no_drift", "none"), ignored.reason
+    kilos = next(each for each in metadata_of(parcels)["drift_checks"][-1]["measures"] if each["feature"] == "kilos")
+    assert kilos["measures"]["psi"] > 0.25
+    parcels.day(3, 400, shift=30)
+    run(infer, parcels, end_of(3))
+    assert run(check_drift, parcels, end_of(3)).action == "retrain"
 
 
 def test_decay_without_drift_is_retrained(parcels: Parcels) -> None:

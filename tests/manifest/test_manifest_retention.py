@@ -19,7 +19,7 @@ def with_retention(text: str, retention: str) -> str:
 
 def test_every_table_has_its_retention_and_is_kept_for_ever() -> None:
     tables = {field.name for field in fields(PipelineTables)}
-    assert set(Retention.model_fields) == tables | {"grace"}
+    assert set(Retention.model_fields) == tables | {"drift_checks", "grace"}
     assert all(getattr(Retention(), name) is None for name in tables)
 
 
@@ -50,6 +50,13 @@ def test_what_is_too_short(whole_text: str, retention: str, field: str, message:
 def test_a_performance_window_that_would_never_be_whole(whole_text: str) -> None:
     with pytest.raises(ManifestError, match="must be at least 31d; a performance window is final only then"):
         parse(with_retention(f"{whole_text}  performance: {{window: 30d}}\n", "predictions: 30d")).pipeline("whole")
+
+
+def test_rows_that_a_drift_check_samples_stay_for_its_window(whole_text: str) -> None:
+    text = with_retention(whole_text.replace("window: 7d", "window: 20d"), "predictions: 10d, labels: 10d")
+    assert parse(text).pipeline("whole").drift is not None
+    with pytest.raises(ManifestError, match="must be at least 20d; a drift check takes a sample"):
+        parse(text.replace("window: 20d", "window: 20d\n        multivariate: domain_classifier")).pipeline("whole")
 
 
 def test_what_is_long_enough(whole_text: str) -> None:

@@ -8,7 +8,10 @@ import numpy as np
 
 from flywheel.drift.bins import Floats
 
-_NODES = np.arange(-6, 6, 0.125) + 0.0625
+_STEP = 0.25
+_NODES = np.arange(0, 6, _STEP) + _STEP / 2
+# Of the way from 0 to the first branch point, falling.
+_GAPS = 2 ** -np.arange(0.125, 12, 0.125)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,40 +55,36 @@ def tail_change(statistic: float, weights: Floats, values: Floats, shares: Float
     D. Chandra and J. Ghosh, Valid asymptotic expansions for the likelihood ratio statistic and other perturbed
     chi-square variables, 1979.
     """
-    saddle = _saddle(statistic, weights)
-    gap = 1 / (2 * weights[0]) - saddle
-    path = saddle + gap * (2j * _NODES + _NODES**2)
+    gap = _gap(statistic, weights)
+    path = 1 / (2 * weights[0]) - gap + gap * (2j * _NODES + _NODES**2)
     along = gap * (2j + 2 * _NODES)
     inverse = 1 - 2 * path[:, None] * weights
     logarithm = -np.sum(np.log(inverse), axis=1) / 2 - path * statistic
     change = _cumulants(1 / inverse - 1, values, shares, sampling)
-    whole = np.sum(np.exp(logarithm) * change / path * along) * 0.125
-    return float((whole / 2j / np.pi).real)
+    # Of the other half of the parabola the integrand is the conjugate.
+    half = np.sum(np.exp(logarithm) * change / path * along) * _STEP
+    return float(half.imag) / np.pi
 
 
-def _saddle(statistic: float, weights: Floats) -> float:
-    """Where the transform of the tail is smallest on the real line: between 0 and the first branch point."""
-    low, high = 0.0, 1 / (2 * weights[0])
-    for _ in range(60):
-        middle = (low + high) / 2
-        if np.sum(weights / (1 - 2 * middle * weights)) < statistic:
-            low = middle
-        else:
-            high = middle
-    return float(low + high) / 2
+def _gap(statistic: float, weights: Floats) -> float:
+    """How far below the first branch point the transform of the tail is smallest on the real line, roughly."""
+    first = 1 / (2 * weights[0])
+    means = np.sum(weights / (1 - 2 * first * (1 - _GAPS[:, None]) * weights), axis=1)
+    return float(first * _GAPS[min(int(np.searchsorted(means, statistic)), _GAPS.size - 1)])
 
 
 def _cumulants(scales: np.ndarray, values: Floats, shares: Floats, sampling: Sampling) -> np.ndarray:
     """The mean of the fourth cumulant / 24 and of the third's square / 72 of normal mixtures with these variances."""
     squares = values**2
     fourth = (squares * shares) @ squares.T
-    pair = np.einsum("kb,lb,mb->klm", values * shares, values, values, optimize=True)
+    size = len(values)
+    products = (values[:, None] * values).reshape(size * size, -1)
+    pair = ((values * shares) @ products.T).reshape(size, size, size)
     total = scales.sum(axis=1)
-    kurtosis = sampling.fourth * np.einsum("ak,kl,al->a", scales, fourth, scales, optimize=True)
+    kurtosis = sampling.fourth * np.sum((scales @ fourth) * scales, axis=1)
     kurtosis = kurtosis + sampling.pairs * (total**2 + 2 * np.sum(scales**2, axis=1))
     own = scales @ np.einsum("kkl->kl", pair)
-    size = len(values)
     inner = (scales @ (pair**2).reshape(size, size * size)).reshape(-1, size, size)
-    across = np.einsum("akl,ak,al->a", inner, scales, scales, optimize=True)
+    across = np.sum((inner @ scales[:, :, None])[:, :, 0] * scales, axis=1)
     skewness = across / 12 + np.sum(scales * own**2, axis=1) / 8
     return np.asarray(kurtosis / 8 + sampling.third**2 * skewness)

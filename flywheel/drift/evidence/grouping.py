@@ -38,7 +38,7 @@ def group_neighbours(reference: Counts, window: Counts) -> Groups:
     only small buckets beside far larger ones, which no bins of a continuous number are.
     """
     rare = _outliers(_expected(reference, window))
-    kept = np.delete(np.arange(reference.size), rare)
+    kept = np.delete(np.arange(reference.size), rare) if rare else np.arange(reference.size)
     expected = reference[kept] * (min(1.0, window.sum() / max(reference.sum(), 1)))
     if not rare and (not expected.size or expected.min() >= FEWEST):
         return Groups(reference, window, 0, 0)
@@ -113,5 +113,10 @@ def _join(buckets: Iterable[int], expected: np.ndarray) -> tuple[list[list[int]]
 
 
 def _sums(reference: Counts, window: Counts, groups: list[list[int]], rare: list[int]) -> Groups:
-    sides = [np.array([side[group].sum() for group in groups], dtype=np.int64) for side in (reference, window)]
+    if not groups:
+        none = np.zeros(0, dtype=np.int64)
+        return Groups(none, none, int(reference[rare].sum()), int(window[rare].sum()))
+    order = np.concatenate(groups)
+    starts = np.cumsum([0, *(len(group) for group in groups[:-1])])
+    sides = [np.add.reduceat(side[order], starts) for side in (reference, window)]
     return Groups(sides[0], sides[1], int(reference[rare].sum()), int(window[rare].sum()))

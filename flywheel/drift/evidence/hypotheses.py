@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,9 @@ from flywheel.drift.measures.comparison import Comparison
 
 Question = Literal["values", "missing", "unseen"]
 Answers = dict[Question, float]
+
+# Of the budget: most shifts are of values, and a share that changes needs few rows to be sure.
+QUESTION_WEIGHTS: Mapping[Question, float] = {"values": 2.0, "missing": 1.0, "unseen": 1.0}
 
 
 def answer_all(comparisons: Sequence[Comparison]) -> list[Answers]:
@@ -58,7 +61,8 @@ def _settled(baseline: CategoryBaseline, reference: Counts, window: Counts) -> t
     if not baseline.others and 1 not in counts:
         return reference[:size], window[:size]
     border = counts[-1] if baseline.others else 1
-    clear = int(np.count_nonzero(reference[:size] > border + 4 * np.sqrt(border)))
+    # By all of the reference, also where a part of it is compared: chance chose there.
+    clear = int(np.count_nonzero(baseline.table[:size] > border + 4 * np.sqrt(border)))
     return _with_rest(reference, clear), _with_rest(window, clear)
 
 
@@ -101,30 +105,31 @@ def stacked(rows: Sequence[Counts]) -> Counts:
 def _rare(groups: Groups) -> float | None:
     """Whether the buckets with too few rows for anything else have more, or fewer, of the window's than they should."""
     reference, window = groups.rare_reference, groups.rare_window
+    if not reference + window:
+        return None
     return _share(reference, window, reference + int(groups.reference.sum()), window + int(groups.window.sum()))
 
 
 def _rates(comparison: Comparison) -> Answers:
-    reference, window = comparison.reference, comparison.window
-    rows = int(reference.sum()), int(window.sum())
+    reference, window, rows = comparison.reference, comparison.window, comparison.rows
     missing = int(reference[-1]), int(window[-1])
     asked: dict[Question, float | None] = {"missing": _share(*missing, *rows)}
     if isinstance(comparison.baseline, CategoryBaseline):
         present = rows[0] - missing[0], rows[1] - missing[1]
-        asked["unseen"] = _unseen(comparison.baseline, int(reference[-2]), int(window[-2]), present)
+        asked["unseen"] = _unseen(comparison.baseline, reference, int(window[-2]), present)
     return {question: p_value for question, p_value in asked.items() if p_value is not None}
 
 
-def _unseen(baseline: CategoryBaseline, reference: int, window: int, rows: tuple[int, int]) -> float | None:
+def _unseen(baseline: CategoryBaseline, reference: Counts, window: int, rows: tuple[int, int]) -> float | None:
     """Whether more of the window's rows are new than of the reference's own would be, each beside the others of it.
 
     A row of the reference is new to the rest where its category occurs once (I. Good, 1953); of ``others`` only the
     sum is known, so as many as can be are taken to.
     """
     size, others = len(baseline.categories), len(baseline.others)
-    once = baseline.counts[:size].count(1)
+    once = int(reference[:size][baseline.table[:size] == 1].sum())
     among_others = others if baseline.counts[size] <= others else others - 1
-    expected = reference + once + max(among_others, 0)
+    expected = int(reference[-2]) + once + min(max(among_others, 0), int(reference[size]))
     return exact_test_of_more(expected, window, *rows) if all(rows) and expected + window else None
 
 

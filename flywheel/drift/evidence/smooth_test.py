@@ -18,10 +18,11 @@ _CORRECTED = 1e-12, 0.05
 def smooth_test(reference: Counts, window: Counts) -> Floats:
     """The p-values of features (rows) whose bins (columns, in order; both sides may be empty) hold these counts.
 
-    The statistic is the sum over k = 1 … 20 of y_k² / sqrt(k). y_k is the difference of the two means of the k-th
+    The statistic is the sum over k = 1 … 20 of y_k² / k. y_k is the difference of the two means of the k-th
     orthonormal polynomial in the pooled mid-rank: y_1 is Wilcoxon's test and sees location, y_2 Mood's and sees scale,
-    y_3 and on see skewness, tails and bumps. The falling weights spend most power on the first few. Given the pooled
-    counts the y_k are uncorrelated and of one variance, whatever the bins, so for many rows the null is a sum of
+    y_3 and on see skewness, tails and bumps. The falling weights spend most power on the first few: location is seen
+    nearly as well as by Anderson and Darling's test, whose weights are 1 / (k (k + 1)), and scale far better. Given the
+    pooled counts the y_k are uncorrelated and of one variance, whatever the bins, so for many rows the null is a sum of
     chi-squares with known weights; ``few_rows`` has what is added for few.
 
     References
@@ -32,7 +33,7 @@ def smooth_test(reference: Counts, window: Counts) -> Floats:
     n, m = reference.sum(axis=1), window.sum(axis=1)
     shares = (reference + window) / (n + m)[:, None]
     polynomials = _polynomials(shares)
-    weights = 1 / np.sqrt(np.arange(1, DEGREE + 1))
+    weights = 1 / np.arange(1, DEGREE + 1)
     statistics = _components(polynomials, reference, window) ** 2 @ weights
     ranks = np.count_nonzero(np.any(polynomials, axis=2), axis=1)
     p_values = np.ones(len(n))
@@ -68,8 +69,8 @@ def _polynomials(shares: Floats) -> Floats:
     for degree in range(1, DEGREE + 1):
         new = found[:, degree - 1] * ranks
         size = np.sqrt(np.sum(new**2 * shares, axis=1))
-        lower = found[:, :degree]
-        for _ in range(2):  # once is not enough where few bins are left
+        # Of exact numbers all but the last two would be orthogonal already.
+        for lower in (found[:, max(degree - 2, 0) : degree], found[:, :degree]):
             overlap = lower @ (new * shares)[:, :, None]
             new = new - (overlap.swapaxes(1, 2) @ lower)[:, 0]
         left = np.sqrt(np.sum(new**2 * shares, axis=1))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from flywheel.drift.measures.comparison import Comparison, without_noise
 
 
@@ -21,13 +19,15 @@ class ChiSquare:
 
     def value(self, comparison: Comparison) -> float:
         """
+        >>> import numpy as np
         >>> from flywheel.drift.baseline import CategoryBaseline
         >>> baseline = CategoryBaseline(categories=["a", "b"], others=[], counts=[50, 50, 0, 0, 0])
         >>> ChiSquare().value(Comparison(baseline, np.array([25, 75, 0, 0, 0])))
         0.25
         """
         reference, window = comparison.floored_shares
-        return float(np.sum((window - reference) ** 2 / reference))
+        change = window - reference
+        return float(change @ (change / reference))
 
     def corrected(self, value: float, comparison: Comparison) -> float:
         return without_noise(value, comparison.divergence_noise)

@@ -17,19 +17,28 @@ FLOOR = 1e-4
 
 @dataclass(frozen=True)
 class Comparison:
-    """One feature, baseline against window; ``window`` has one count for each of the baseline's buckets."""
+    """One feature, baseline against window; ``window`` has one count for each of the baseline's buckets.
+
+    ``part`` has the counts of the rows of the reference that are compared, where these are not all of them.
+    """
 
     baseline: NumericBaseline | CategoryBaseline
     window: Counts
+    part: Counts | None = None
 
     @property
     def reference(self) -> Counts:
-        return self.baseline.table
+        return self.baseline.table if self.part is None else self.part
+
+    @cached_property
+    def rows(self) -> tuple[int, int]:
+        """Rows of the reference and of the window."""
+        return int(self.reference.sum()), int(self.window.sum())
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to compare on one of the sides."""
-        return not (self.reference.sum() and self.window.sum())
+        return not all(self.rows)
 
     @cached_property
     def shares(self) -> tuple[Floats, Floats]:
@@ -37,9 +46,9 @@ class Comparison:
 
         A bucket that is empty on both sides is left out. Categories have the buckets `other` and `unseen` as well.
         """
-        reference, window = self._coarse(self.reference), self._coarse(self.window)
-        used = (reference > 0) | (window > 0)
-        return reference[used] / reference.sum(), window[used] / window.sum()
+        counts = self._coarse(np.stack((self.reference, self.window)))
+        used = counts[:, counts.any(axis=0)]
+        return used[0] / self.rows[0], used[1] / self.rows[1]
 
     @cached_property
     def floored_shares(self) -> tuple[Floats, Floats]:
@@ -48,11 +57,17 @@ class Comparison:
         return floored(reference), floored(window)
 
     @cached_property
+    def log_ratio(self) -> Floats:
+        """ln(w / r) of the floored shares."""
+        reference, window = self.floored_shares
+        return np.asarray(np.log(window / reference))
+
+    @cached_property
     def pooled(self) -> Floats:
         """The shares of both sides together, over the buckets of ``shares``: what each is near without drift."""
         reference, window = self.shares
-        sizes = self.reference.sum(), self.window.sum()
-        return np.asarray((reference * sizes[0] + window * sizes[1]) / sum(sizes))
+        n, m = self.rows
+        return np.asarray((reference * n + window * m) / (n + m))
 
     @cached_property
     def values(self) -> tuple[Counts, Counts] | None:
@@ -63,11 +78,20 @@ class Comparison:
         return (reference, window) if reference.any() and window.any() else None
 
     @cached_property
+    def below(self) -> tuple[Counts, Counts] | None:
+        """How many of ``values`` are at or below each fine edge, and last how many there are."""
+        if self.values is None:
+            return None
+        reference, window = self.values
+        return np.cumsum(reference), np.cumsum(window)
+
+    @cached_property
     def noise(self) -> float:
         """1/n + 1/m for n and m rows: the variance of a difference of shares, divided by p (1 - p)."""
-        return float(1 / self.reference.sum() + 1 / self.window.sum())
+        n, m = self.rows
+        return 1 / n + 1 / m
 
-    @property
+    @cached_property
     def divergence_noise(self) -> float:
         """The mean of Pearson's chi-square divergence between two samples of one distribution, (B - 1)(1/n + 1/m).
 
@@ -76,10 +100,11 @@ class Comparison:
         return (self.shares[0].size - 1) * self.noise
 
     def _coarse(self, counts: Counts) -> Counts:
+        """Of buckets (side, bucket)."""
         if isinstance(self.baseline, CategoryBaseline):
             return counts
-        starts = np.array([0, *(position + 1 for position in self.baseline.coarse), counts.size - 1])
-        return np.add.reduceat(counts, starts)
+        starts = np.array([0, *(position + 1 for position in self.baseline.coarse), counts.shape[1] - 1])
+        return np.add.reduceat(counts, starts, axis=1)
 
 
 class Measure(Protocol):
@@ -110,8 +135,8 @@ def chance_difference(shares: Floats | np.float64, noise: float) -> Floats:
 
 def rate_noise(comparison: Comparison, bucket: int) -> float:
     """The mean difference of one bucket's share between two samples of one distribution."""
-    rows = comparison.reference + comparison.window
-    return float(chance_difference(rows[bucket] / rows.sum(), comparison.noise))
+    rows = comparison.reference[bucket] + comparison.window[bucket]
+    return float(chance_difference(rows / sum(comparison.rows), comparison.noise))
 
 
 def floored(shares: Floats) -> Floats:

@@ -27,7 +27,8 @@ class Hellinger:
         0.1846
         """
         reference, window = comparison.shares
-        return float(np.sqrt(np.sum((np.sqrt(window) - np.sqrt(reference)) ** 2) / 2))
+        change = np.sqrt(window) - np.sqrt(reference)
+        return float(np.sqrt(change @ change / 2))
 
     def corrected(self, value: float, comparison: Comparison) -> float:
         return float(np.sqrt(without_noise(value**2, comparison.divergence_noise / 8)))

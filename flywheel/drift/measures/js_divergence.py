@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import rel_entr
 
-from flywheel.drift.bins import Floats
 from flywheel.drift.measures.comparison import Comparison, without_noise
 
 
@@ -28,13 +28,8 @@ class JsDivergence:
         """
         reference, window = comparison.shares
         middle = (reference + window) / 2
-        return max(0.0, (_kl(reference, middle) + _kl(window, middle)) / 2)
+        nats = np.sum(rel_entr(reference, middle) + rel_entr(window, middle)) / 2
+        return max(0.0, float(nats / np.log(2)))
 
     def corrected(self, value: float, comparison: Comparison) -> float:
         return without_noise(value, comparison.divergence_noise / (8 * np.log(2)))
-
-
-def _kl(shares: Floats, middle: Floats) -> float:
-    """In bits; an empty bucket adds nothing."""
-    found = shares > 0
-    return float(np.sum(shares[found] * np.log2(shares[found] / middle[found])))

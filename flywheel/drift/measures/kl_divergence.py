@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from flywheel.drift.measures.comparison import Comparison, without_noise
 
 
@@ -21,13 +19,13 @@ class KlDivergence:
 
     def value(self, comparison: Comparison) -> float:
         """
+        >>> import numpy as np
         >>> from flywheel.drift.baseline import CategoryBaseline
         >>> baseline = CategoryBaseline(categories=["a", "b"], others=[], counts=[50, 50, 0, 0, 0])
         >>> round(KlDivergence().value(Comparison(baseline, np.array([25, 75, 0, 0, 0]))), 4)
         0.1308
         """
-        reference, window = comparison.floored_shares
-        return max(0.0, float(np.sum(window * np.log(window / reference))))
+        return max(0.0, float(comparison.floored_shares[1] @ comparison.log_ratio))
 
     def corrected(self, value: float, comparison: Comparison) -> float:
         return without_noise(value, comparison.divergence_noise / 2)

@@ -35,17 +35,17 @@ class KolmogorovSmirnov:
         >>> round(KolmogorovSmirnov().value(Comparison(x, x.count(rows["x"] + 25))), 4)
         0.25
         """
-        counts = comparison.values
-        if counts is None:
+        below = comparison.below
+        if below is None:
             return None
-        reference, window = (np.cumsum(side) / side.sum() for side in counts)
+        reference, window = (side / side[-1] for side in below)
         return float(np.abs(reference - window).max())
 
     def corrected(self, value: float, comparison: Comparison) -> float:
-        if comparison.values is None:
+        if comparison.below is None:
             return value
-        reference, window = comparison.values
-        return without_noise(value, KOLMOGOROV_MEAN * float(np.sqrt(1 / reference.sum() + 1 / window.sum())))
+        n, m = (int(side[-1]) for side in comparison.below)
+        return without_noise(value, KOLMOGOROV_MEAN * (1 / n + 1 / m) ** 0.5)
 
 
 def ks_error_bound(comparison: Comparison) -> float | None:

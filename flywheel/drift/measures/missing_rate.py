@@ -19,8 +19,8 @@ class MissingRate:
         >>> round(MissingRate().value(Comparison(baseline, np.array([80, 0, 0, 20]))), 4)
         0.18
         """
-        reference, window = comparison.reference, comparison.window
-        return float(abs(reference[-1] / reference.sum() - window[-1] / window.sum()))
+        n, m = comparison.rows
+        return float(abs(comparison.reference[-1] / n - comparison.window[-1] / m))
 
     def corrected(self, value: float, comparison: Comparison) -> float:
         return without_noise(value, rate_noise(comparison, -1))

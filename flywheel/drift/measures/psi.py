@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from flywheel.drift.measures.comparison import Comparison, without_noise
 
 
@@ -22,13 +20,14 @@ class Psi:
 
     def value(self, comparison: Comparison) -> float:
         """
+        >>> import numpy as np
         >>> from flywheel.drift.baseline import CategoryBaseline
         >>> baseline = CategoryBaseline(categories=["a", "b"], others=[], counts=[50, 50, 0, 0, 0])
         >>> round(Psi().value(Comparison(baseline, np.array([25, 75, 0, 0, 0]))), 4)
         0.2747
         """
         reference, window = comparison.floored_shares
-        return float(np.sum((window - reference) * np.log(window / reference)))
+        return float((window - reference) @ comparison.log_ratio)
 
     def corrected(self, value: float, comparison: Comparison) -> float:
         return without_noise(value, comparison.divergence_noise)

@@ -22,8 +22,8 @@ class UnseenRate:
         """
         if not isinstance(comparison.baseline, CategoryBaseline):
             return None
-        reference, window = comparison.reference, comparison.window
-        return float(abs(reference[-2] / reference.sum() - window[-2] / window.sum()))
+        n, m = comparison.rows
+        return float(abs(comparison.reference[-2] / n - comparison.window[-2] / m))
 
     def corrected(self, value: float, comparison: Comparison) -> float:
         return without_noise(value, rate_noise(comparison, -2))

@@ -36,20 +36,19 @@ class Wasserstein:
         >>> round(shifted * x.spread, 1)  # of 1,000 values that move by 50, those near the ends are clipped
         48.2
         """
-        baseline, counts = comparison.baseline, comparison.values
-        if counts is None or not isinstance(baseline, NumericBaseline) or (scale := baseline.spread) is None:
+        baseline, below = comparison.baseline, comparison.below
+        if below is None or not isinstance(baseline, NumericBaseline) or (scale := baseline.spread) is None:
             return None
-        reference, window = map(_at_edges, counts)
-        return _area(baseline.widths, reference - window) / scale
+        reference, window = map(_at_edges, below)
+        return _crossed_area(baseline.widths, reference - window) / scale
 
     def corrected(self, value: float, comparison: Comparison) -> float:
-        baseline, counts = comparison.baseline, comparison.values
-        if counts is None or not isinstance(baseline, NumericBaseline) or (scale := baseline.spread) is None:
+        baseline, below = comparison.baseline, comparison.below
+        if below is None or not isinstance(baseline, NumericBaseline) or (scale := baseline.spread) is None:
             return value
-        reference, window = counts
-        noise = 1 / reference.sum() + 1 / window.sum()
-        chance = chance_difference(_at_edges(reference + window), noise)
-        return without_noise(value, _area(baseline.widths, chance) / scale)
+        reference, window = below
+        heights = chance_difference(_at_edges(reference + window), 1 / reference[-1] + 1 / window[-1])
+        return without_noise(value, float(baseline.widths @ (heights[:-1] + heights[1:])) / 2 / scale)
 
 
 def wasserstein_error_bound(comparison: Comparison) -> float | None:
@@ -64,14 +63,14 @@ def wasserstein_error_bound(comparison: Comparison) -> float | None:
     return float(np.sum(baseline.widths * inner) / 2 / scale)
 
 
-def _at_edges(counts: Counts) -> Floats:
-    return np.asarray(np.cumsum(counts)[:-1] / counts.sum())
+def _at_edges(below: Counts) -> Floats:
+    return np.asarray(below[:-1] / below[-1])
 
 
-def _area(widths: Floats, heights: Floats) -> float:
-    """The integral of |a line through heights|: a trapezoid, or two triangles where the line crosses zero."""
-    left, right = heights[:-1], heights[1:]
-    both = np.abs(left) + np.abs(right)
-    crossing = left * right < 0
-    squares = (left**2 + right**2) / np.where(both > 0, both, 1)
-    return float(np.sum(widths * np.where(crossing, squares, both)) / 2)
+def _crossed_area(widths: Floats, heights: Floats) -> float:
+    """The integral of |a line through heights|: trapezoids, or two triangles where the line crosses zero."""
+    sizes = np.abs(heights)
+    left, right = sizes[:-1], sizes[1:]
+    crossed = np.flatnonzero(heights[:-1] * heights[1:] < 0)
+    lost = left[crossed] * right[crossed] / (left + right)[crossed]
+    return float(widths @ (left + right) / 2 - widths[crossed] @ lost)

@@ -16,13 +16,17 @@ from flywheel.metadata.schema import DriftCheck, Retraining
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """What was measured on one feature; ``ratio`` is the worst measure over its threshold.
+    """What was measured on one feature, as a whole or in a ``slice`` that has a ``share`` of the window's rows.
 
+    ``seasonal`` is whether it was compared with the window's seasons; ``ratio`` the worst measure over its threshold.
     ``p_value`` is that of the surest ``question`` (values, missing, unseen), adjusted for all the others of the check;
     ``corrected`` the measures without what chance adds to them. Checks from before there were any have none.
     """
 
     feature: str
+    slice: str | None
+    share: float
+    seasonal: bool
     severity: str
     question: str | None
     p_value: float | None
@@ -32,6 +36,29 @@ class FeatureDrift:
     ratio: float | None
     measures: dict[str, float | None]
     corrected: dict[str, float | None]
+
+    @property
+    def title(self) -> str:
+        """The feature, and where a slice is meant, which."""
+        return self.feature if self.slice is None else f"{self.feature} where {self.slice}"
+
+
+@dataclass(frozen=True)
+class JointDrift:
+    """What several features show together: a ``domain_classifier``'s AUC, or the cosine distance of an ``embedding``.
+
+    ``features`` are those that the classifier goes by, or the embedding's components; ``why_not`` says why it was not
+    asked, and there is no ``value`` and no ``p_value`` (adjusted for the other questions of the check) then.
+    """
+
+    test: str
+    name: str
+    severity: str
+    value: float | None
+    p_value: float | None
+    significant: bool
+    features: list[str]
+    why_not: str | None
 
 
 @dataclass(frozen=True)
@@ -58,6 +85,7 @@ class Check:
     notice: str
     retraining: str | None
     features: list[FeatureDrift]
+    joint: list[JointDrift]
 
     @property
     def is_unresolved(self) -> bool:
@@ -114,12 +142,29 @@ def _check(session: Session, row: DriftCheck) -> Check:
         notice=row.notice,
         retraining=(retraining.outcome or retraining.status) if retraining else None,
         features=[_feature(finding) for finding in row.measures],
+        joint=[_joint(finding) for finding in row.joint or []],
+    )
+
+
+def _joint(finding: dict[str, Any]) -> JointDrift:
+    return JointDrift(
+        test=finding["test"],
+        name=finding["name"],
+        severity=finding["severity"],
+        value=finding["value"],
+        p_value=finding["adjusted_p"],
+        significant=finding["significant"],
+        features=finding["features"],
+        why_not=finding["why_not"],
     )
 
 
 def _feature(finding: dict[str, Any]) -> FeatureDrift:
     return FeatureDrift(
         feature=finding["feature"],
+        slice=finding.get("slice"),
+        share=finding.get("share", 1.0),
+        seasonal=finding.get("seasonal", False),
         severity=finding["severity"],
         question=finding.get("question"),
         p_value=finding.get("adjusted_p"),
