@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Sizes:
     psi_windows: int
 
 
-FULL = Sizes(2, 1_000, 100, 240, 20, 24, (200, WINDOW_ROWS), 12, 2_000)
+FULL = Sizes(2, 1_000, 100, 120, 20, 20, (200, WINDOW_ROWS), 4, 2_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +131,12 @@ def main() -> None:
     """Run, and write .flywheel/bench/drift.json, the tables and the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only-report", action="store_true", help="tables and pictures of the last run again")
-    if not parser.parse_args().only_report:
+    parser.add_argument("--processes", type=int, default=FULL.processes, help="the numbers do not depend on it")
+    asked = parser.parse_args()
+    if not asked.only_report:
         for peer in peers.PEERS:
             peer.prepare()
-        measure(FULL, peers.PEERS, peers.FOLDER).save(FILE)
+        measure(replace(FULL, processes=asked.processes), peers.PEERS, peers.FOLDER).save(FILE)
     report(results.load(FILE))
     print(f"{FILE.relative_to(ROOT)}, the tables of docs/drift.md and its pictures are written")
 

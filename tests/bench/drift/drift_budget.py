@@ -88,7 +88,10 @@ def _probabilities(feature: Feature, baseline: NumericBaseline | CategoryBaselin
 
 def _profile(counts: Mapping[str, np.ndarray]) -> pl.DataFrame:
     parts = [
-        pl.DataFrame({"feature": [name] * len(found), "bin": range(len(found)), "count": found}, schema=PROFILE_SCHEMA)
+        pl.DataFrame(
+            {"slice": None, "feature": [name] * len(found), "bin": range(len(found)), "count": found},
+            schema=PROFILE_SCHEMA,
+        )
         for name, found in counts.items()
     ]
     return pl.concat(parts)

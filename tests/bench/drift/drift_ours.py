@@ -14,7 +14,7 @@ import polars as pl
 from flywheel.drift.baseline import Baseline, fit_baseline
 from flywheel.drift.check import Findings, check_window
 from flywheel.drift.evidence.false_discovery import adjusted
-from flywheel.drift.evidence.hypotheses import Answers, answer_all
+from flywheel.drift.evidence.hypotheses import QUESTION_WEIGHTS, Answers, answer_all
 from flywheel.drift.measured import Measured
 from flywheel.drift.measures.comparison import Comparison
 from flywheel.drift.profile import profile
@@ -38,8 +38,9 @@ def findings(baseline: Baseline, counts: pl.DataFrame, rows: int) -> Findings:
 
 def smallest(answers: Iterable[Answers]) -> float:
     """The smallest adjusted p-value, which an alarm is decided by."""
-    p_values = np.array([p for asked in answers for p in asked.values()])
-    return max(float(adjusted(p_values, np.ones(p_values.size)).min()), SMALLEST)
+    asked = [(p, QUESTION_WEIGHTS[question]) for each in answers for question, p in each.items()]
+    p_values, weights = np.array(asked).T
+    return max(float(adjusted(p_values, weights).min()), SMALLEST)
 
 
 def assert_same(found: Findings, p_value: float) -> None:

@@ -56,7 +56,7 @@ def _zeros(rng: np.random.Generator, rows: int) -> pl.Series:
 
 def _category(name: str, categories: tuple[str, ...], shares: Floats) -> Feature:
     def draw(rng: np.random.Generator, rows: int) -> pl.Series:
-        return pl.Series(np.array(categories)[rng.choice(len(categories), rows, p=shares)])
+        return pl.Series(categories).gather(rng.choice(len(categories), rows, p=shares))
 
     return Feature(name, draw, shares=tuple(shares), categories=categories)
 
