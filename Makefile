@@ -20,7 +20,7 @@ up: $(READY) ## A Prefect server, a worker and the model server for daily use
 	$(BIN)/flywheel up
 
 test: $(READY) lint ## Lint, types, import rules, doctests and tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 test-slow: $(READY) ## The tests that take minutes or build an environment of their own
 	$(BIN)/python -m pytest -q -m slow

@@ -49,6 +49,7 @@ def kill(made: Parcels, dose: Dose, stack: str, folder: Path) -> Outcome:
     )
 
 
+@pytest.mark.slow  # tests/flows/test_killed_runs.py kills the embedded stack in every run of the tests
 def test_killed_embedded(embedded: Parcels, tmp_path: Path, record: Record) -> None:
     record(kill(embedded, Dose(**SLICE, longest_delay=0.3), "embedded", tmp_path))
 

@@ -60,6 +60,7 @@ def crowd_in_on_servers(hosted: Hosted, crowd: Crowd, folder: Path) -> Outcome:
     return outcome
 
 
+@pytest.mark.slow  # tests/flows/test_runs_at_once.py has the embedded stack
 def test_two_runs_embedded(embedded: Parcels, tmp_path: Path, record: Record) -> None:
     record(crowd_in(embedded, Crowd(2, days=1), "embedded", tmp_path))
 

@@ -131,6 +131,7 @@ def _mixed_batches(parcels: Parcels) -> int:
     return rows.filter(pl.col("status") == 2).height
 
 
+@pytest.mark.slow
 def test_killed_in_the_midst_of_a_batch(embedded: Parcels, tmp_path: Path, record: Record) -> None:
     record(attack(embedded, signal.SIGKILL, "passthrough", 1, tmp_path))
 

@@ -85,6 +85,7 @@ def test_every_registered_version_is_served_when_asked_for(workshop, server, cli
     second, new = workshop.flights("b", 0.8)
     workshop.promote(first)
     workshop.promote(second)
+    wait_until(lambda: client.infer("flights", features(workshop.matrix)).get_response().model_version == "2")
     for version, model, used in (("1", old, "1"), ("2", new, "2"), ("", new, "2")):
         answer = client.infer("flights", features(workshop.matrix), version)
         np.testing.assert_array_equal(answer.as_numpy("probabilities"), model.predict_proba(workshop.matrix))
