@@ -80,7 +80,7 @@ def kill(parcels: Parcels, folder: Path, kills: int | None) -> Outcome:
     return Outcome("maintain killed between two writes", "embedded", len(chosen), rows, lost, twice, slowest)
 
 
-@pytest.mark.slow  # tests/maintenance kills a run anywhere
+@pytest.mark.slow
 def test_killed_at_some_writes(embedded: Parcels, tmp_path: Path, record: Record) -> None:
     record(kill(embedded, tmp_path, kills=7))
 

@@ -1,4 +1,4 @@
-"""A whole run of ``maintain``: what goes, what stays, and a run that is killed anywhere."""
+"""A whole run of ``maintain``: what goes, what stays, and what killed runs have left behind."""
 
 from __future__ import annotations
 
