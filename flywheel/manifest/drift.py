@@ -88,11 +88,6 @@ class DriftConfig(Spec):
         description="drift: whatever drifts; harm: drift only if the model loses by it, and decay without drift too. "
         "Default: drift where thresholds alone decide, else harm",
     )
-    relearn_after: Annotated[float, Field(gt=0)] | None = Field(
-        default=None,
-        description="Act on drift that does no harm too, once so much more time has passed than the model learned "
-        "from: 0.4 is 40%. Default: harmless drift is only recorded",
-    )
     cooldown: Span = Field(default=timedelta(0), description="No second action for this long after one")
     clear_after: int = Field(default=2, ge=1, le=MOST, description="Checks in a row without drift that end an alert")
 
@@ -138,8 +133,6 @@ class DriftConfig(Spec):
     def _one_window(self) -> Self:
         if self.window_size is not None and self.window is not None:
             raise ValueError("give window_size (rows) or window (time), not both")
-        if self.relearn_after is not None and self.acts_on == "drift":
-            raise ValueError("relearn_after is for act_on: harm; here all drift is acted upon")
         return self
 
     @model_validator(mode="after")

@@ -28,16 +28,15 @@ class Alarm:
 def alarm_of(findings: Findings, harm: Harm | None) -> Alarm:
     """Weigh drift against harm.
 
-    A model that has decayed alarms whether or not a feature moved; drift that costs nothing is told and no more, unless
-    there is much to learn by now. Where harm is not looked at (None) or not known, drift alone decides.
+    A model that has decayed alarms whether or not a feature moved; drift that costs nothing is told and no more. Where
+    harm is not looked at (None) or not known, drift alone decides.
     """
     is_drift = findings.outcome == "drift"
     if harm is None:
         return Alarm(is_drift, findings.severity, findings.reason)
     if harm.verdict == "harmful":
         return Alarm(True, worst((findings.severity, harm.severity)), f"{harm.reason}; {findings.reason}")
-    reason = "; ".join(filter(None, (findings.reason, harm.reason, harm.outgrown)))
-    return Alarm(is_drift and (harm.verdict == "unknown" or bool(harm.outgrown)), findings.severity, reason)
+    return Alarm(is_drift and harm.verdict == "unknown", findings.severity, f"{findings.reason}; {harm.reason}")
 
 
 def checked(check_id: str, as_of: datetime, findings: Findings, alarm: Alarm) -> Checked:

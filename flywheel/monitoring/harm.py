@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -32,14 +32,12 @@ _WINDOWS = 20
 class Harm:
     """Whether the model that serves is losing, and how that is known.
 
-    ``decay`` is what the labels show; None where they show nothing yet. ``outgrown`` says why a model that loses
-    nothing yet should learn again where its features drift; empty where it should not.
+    ``decay`` is what the labels show; None where they show nothing yet.
     """
 
     verdict: Verdict
     reason: str
     decay: Decay | None = None
-    outgrown: str = ""
 
     @property
     def severity(self) -> Severity:
@@ -63,8 +61,7 @@ def assess_harm(context: PipelineContext, as_of: datetime, alpha: float) -> Harm
     champion = context.registry.champion(context.pipeline.inference.model_id)
     tolerance = context.pipeline.performance.tolerance
     decay = _newest_decay(context, champion, as_of)
-    found = _expected(context, tolerance) if decay is None else _shown(decay, alpha, tolerance)
-    return replace(found, outgrown=_outgrown(context, champion, as_of))
+    return _expected(context, tolerance) if decay is None else _shown(decay, alpha, tolerance)
 
 
 def _shown(decay: Decay, alpha: float, tolerance: float) -> Harm:
@@ -76,16 +73,6 @@ def _shown(decay: Decay, alpha: float, tolerance: float) -> Harm:
     if decay.p_value < alpha and decay.share > tolerance:
         return Harm("harmful", f"the model has decayed: {told}", decay)
     return Harm("harmless", f"the model has not decayed: {told}", decay)
-
-
-def _outgrown(context: PipelineContext, champion: RegisteredModel | None, as_of: datetime) -> str:
-    """Whether the manifest's share of what the model learned from has been added to it since, in words."""
-    share = context.pipeline.drift.relearn_after if context.pipeline.drift else None
-    if share is None or champion is None or champion.card.trained_from is None or champion.card.trained_to is None:
-        return ""
-    learned = champion.card.trained_to - champion.card.trained_from
-    since = as_of - champion.card.trained_to
-    return f"{since.days} days are new to a model that learned from {learned.days}" if since >= share * learned else ""
 
 
 def _newest_decay(context: PipelineContext, champion: RegisteredModel | None, as_of: datetime) -> Decay | None:

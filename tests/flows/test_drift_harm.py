@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import pytest
 from parcels import NAME, Parcels, drift_of, end_of, known_after
 from plain import run
 from state import metadata_of
@@ -41,18 +40,6 @@ def test_drift_without_harm_is_recorded_and_nothing_more(parcels: Parcels) -> No
     assert "has not decayed" in check.reason
     row = metadata_of(parcels)["drift_checks"][-1]
     assert (row["harm"], row["notice"], row["alert_id"]) == ("harmless", "none", None)
-
-
-@pytest.mark.parametrize(("share", "action"), [(0.2, "retrain"), (2.0, "none")])
-def test_drift_without_harm_is_learned_from_once_there_is_much_to_learn(
-    parcels: Parcels, share: float, action: str
-) -> None:
-    """The champion learned from six days, and two have passed since."""
-    parcels.revise(by_harm, lambda manifest: drift_of(manifest).update(relearn_after=share))
-    a_day(parcels, 1)
-    check = run(check_drift, parcels, a_day(parcels, 2, heavier=1.5))
-    assert (check.outcome, check.action) == ("drift", action), check.reason
-    assert ("2 days are new to a model that learned from 5" in check.reason) == (action == "retrain")
 
 
 def test_drift_where_the_model_does_not_look_is_recorded_and_not_acted_upon(parcels: Parcels) -> None:

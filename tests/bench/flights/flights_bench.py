@@ -41,7 +41,6 @@ RULES: Mapping[str, Edit] = {
     "psi > 0.25 alone": deciding(thresholds={"psi": 0.25}),
     "psi > 0.25, cooldown 35d": deciding(thresholds={"psi": 0.25}, cooldown="35d"),
     "harm, cooldown 21d": deciding(act_on="harm", cooldown="21d"),
-    "harm, or relearn_after 0.4; cooldown 21d": deciding(act_on="harm", relearn_after=0.4, cooldown="21d"),
 }
 
 
