@@ -20,7 +20,10 @@ from prefect.states import Crashed
 
 from deployments.names import WORK_POOL
 
-_TAKEN = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+# A worker has it, and it has its deployment's one place.
+TAKEN = FlowRunFilterState(
+    type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
+)
 
 
 def crash_orphans() -> list[str]:
@@ -29,7 +32,7 @@ def crash_orphans() -> list[str]:
     All workers are on this machine, and none may be running. Otherwise these runs would be shown as running until they
     are noticed for their silence, and hold their deployment's one place.
     """
-    taken = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_TAKEN)))
+    taken = FlowRunFilter(state=TAKEN)
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL]))
     try:
         with get_client(sync_client=True) as client:

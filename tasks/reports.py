@@ -74,8 +74,7 @@ def _feature_table(decision: Decision) -> list[str]:
         ]
         for finding in features
     ]
-    table = [head, ["---"] * len(head), *rows]
-    return ["\n".join(f"| {' | '.join(cells)} |" for cells in table)]
+    return [_markdown(head, rows)]
 
 
 def _joint_table(decision: Decision) -> list[str]:
@@ -93,7 +92,12 @@ def _joint_table(decision: Decision) -> list[str]:
     if not rows:
         return []
     head = ["together", "severity", "p (adjusted)", "AUC or cosine distance", "of"]
-    return ["\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])]
+    return [_markdown(head, rows)]
+
+
+def _markdown(head: list[str], rows: Sequence[list[str]]) -> str:
+    """A table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
 
 
 def _plain(text: str) -> str:
@@ -140,7 +144,7 @@ def _window_table(windows: Sequence[MeasuredWindow], metric: str) -> str:
         ]
         for window in reversed(windows)
     ]  # fmt: skip
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
+    return _markdown(head, rows)
 
 
 def publish_retrain(context: PipelineContext, request: RetrainRequest, trained: Candidate | NotEnoughData) -> None:

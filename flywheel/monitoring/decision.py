@@ -69,7 +69,7 @@ def check_drift(context: PipelineContext, as_of: datetime) -> Decision:
     alpha = level(config.budget, elapsed_since_check(context.database, context.name, config.window, as_of))
     joint = ask_jointly(context, config, baseline, window)
     findings = check_window(baseline, window.counts, window.rows, config, alpha, joint)
-    harm = assess_harm(context, as_of, alpha) if config.acts_on == "harm" else None
+    harm = assess_harm(context, champion, as_of, alpha) if config.acts_on == "harm" else None
     check_id = f"{context.name}.{baseline.id}.{_key(window, as_of)}"
     undecided = Undecided(
         check_id, as_of, baseline.id, window, findings, harm, _alarm(config, window, findings, harm, as_of)

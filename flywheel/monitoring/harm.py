@@ -48,7 +48,7 @@ class Harm:
         return "critical" if share > 0.1 else "high" if share > 0.05 else "medium"
 
 
-def assess_harm(context: PipelineContext, as_of: datetime, alpha: float) -> Harm:
+def assess_harm(context: PipelineContext, champion: RegisteredModel | None, as_of: datetime, alpha: float) -> Harm:
     """Judge the champion by its newest performance window as labels show it, else by the metric that is expected.
 
     Parameters
@@ -58,7 +58,6 @@ def assess_harm(context: PipelineContext, as_of: datetime, alpha: float) -> Harm
     """
     if context.pipeline.feedback is None or context.pipeline.training is None:
         return Harm("unknown", "no labels say whether it matters")
-    champion = context.registry.champion(context.pipeline.inference.model_id)
     tolerance = context.pipeline.performance.tolerance
     decay = _newest_decay(context, champion, as_of)
     return _expected(context, tolerance) if decay is None else _shown(decay, alpha, tolerance)
