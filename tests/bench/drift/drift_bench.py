@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 # Each process has one processor; before numpy and polars start their threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,6 +32,8 @@ import drift_sizes as sizes
 import polars as pl
 from drift_shifts import SHIFTS
 from drift_streams import FEATURES, WINDOW_ROWS, many_features
+
+Part = TypeVar("Part")
 
 SEED = 20
 ROOT = Path(__file__).parents[3]
@@ -82,8 +85,7 @@ def measure(size: Sizes, tools: tuple[peers.Peer, ...], folder: Path) -> results
     shifted = Streams(SEED, len(FEATURES), size.checks, WINDOW_ROWS, tuple(names), tools, folder)
     quiet = [Streams(SEED + rows, budget.FEATURES, size.checks, rows, (), tools, folder) for rows in size.quiet_rows]
     with _executor(size.processes) as executor:
-        one = partial(budget.alarms_of_stream, SEED, checks=size.budget_checks)
-        alarms = list(executor.map(one, range(size.budget_streams), chunksize=10))
+        budgets = [_budgets(executor, size, rows) for rows in size.quiet_rows]
         compared = _scores(executor, shifted, size.streams, size.block)
         silent = [_scores(executor, each, size.quiet_streams, size.block) for each in quiet]
     found = [tool for tool in TOOLS if tool in compared["tool"].unique()]
@@ -92,7 +94,7 @@ def measure(size: Sizes, tools: tuple[peers.Peer, ...], folder: Path) -> results
         made_with=results.made_with(tuple(package for peer in tools for package in peer.packages)),
         streams=size.streams,
         checks=size.checks,
-        budget=budget.summary(alarms, size.budget_checks),
+        budgets=[each for found in budgets for each in found],
         defaults=[
             defaults.false_alarms(scores, each.features, each.rows) for scores, each in zip(silent, quiet, strict=True)
         ],
@@ -110,9 +112,26 @@ def report(found: results.Results, docs: Path = DOCS) -> None:
     pictures.draw_sizes(docs / "images" / "drift-sizes.png", found.sizes, ours.ALPHA)
 
 
+def _budgets(executor: Executor, size: Sizes, rows: int) -> list[budget.Budget]:
+    one = partial(budget.p_values_of_stream, SEED, rows=rows, checks=size.budget_checks)
+    found = executor.map(one, range(size.budget_streams), chunksize=10)
+    return budget.summaries(_shown(found, f"budget, {rows} rows", size.budget_streams), rows)
+
+
+def _shown(parts: Iterator[Part], what: str, count: int) -> list[Part]:
+    """The parts, telling how far it is each time another tenth is there."""
+    found = []
+    for part in parts:
+        found.append(part)
+        if len(found) * 10 // count > (len(found) - 1) * 10 // count:
+            print(f"{what}: {len(found):,} of {count:,}", file=sys.stderr, flush=True)
+    return found
+
+
 def _scores(executor: Executor, streams: Streams, count: int, block: int) -> pl.DataFrame:
     starts = [range(first, min(first + block, count)) for first in range(0, count, block)]
-    found = pl.concat(list(executor.map(streams.scores, starts)))
+    what = f"{streams.features} features, {streams.rows} rows"
+    found = pl.concat(_shown(executor.map(streams.scores, starts), what, len(starts)))
     found.write_parquet(streams.folder / f"drift-scores-{streams.features}-{streams.rows}.parquet")
     return found
 

@@ -6,13 +6,15 @@ Baselines are fitted on raw rows; the windows' counts are then drawn from their 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import drift_ours
 import numpy as np
+import numpy.typing as npt
 import polars as pl
-from drift_streams import REFERENCE_ROWS, WINDOW_ROWS, Feature, Floats, draw_rows, many_features
+from drift_ours import CHECKS_IN_BUDGET
+from drift_streams import REFERENCE_ROWS, Feature, Floats, draw_rows, many_features
 from scipy import stats
 
 from flywheel.drift.baseline import CategoryBaseline, NumericBaseline
@@ -26,8 +28,13 @@ COMPARED = 10  # streams whose first checks also go through ``check_window``
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """``alarms`` of ``checks`` in all; ``low`` and ``high``: the 95% Poisson interval of what the budget allows."""
+    """``alarms`` of ``checks`` in all; ``low`` and ``high``: the 95% Poisson interval of what the budget allows.
 
+    ``rows`` of a window; ``schedule``: one of ``CHECKS_IN_BUDGET``, by which the level of a check is known.
+    """
+
+    rows: int
+    schedule: str
     streams: int
     checks: int
     alarms: int
@@ -35,6 +42,10 @@ class Budget:
     low: int
     high: int
     spread: float
+
+    @property
+    def alarms_in_30_days(self) -> float:
+        return self.alarms / self.checks * CHECKS_IN_BUDGET[self.schedule]
 
     @property
     def is_kept(self) -> bool:
@@ -45,33 +56,42 @@ class Budget:
         return self.low <= self.alarms <= self.high
 
 
-def alarms_of_stream(seed: int, stream: int, checks: int, features: int = FEATURES) -> int:
-    """False alarms in ``checks`` checks of one stream at a budget of 1 per 30d, one check a day."""
+def p_values_of_stream(seed: int, stream: int, rows: int, checks: int, features: int = FEATURES) -> list[float]:
+    """The p-values that ``checks`` checks of one stream are decided by."""
     rng = np.random.default_rng([seed, stream])
     drawn = many_features(features)
     baseline = drift_ours.baseline_of(draw_rows(rng, REFERENCE_ROWS, drawn))
     windows = {
-        feature.name: rng.multinomial(WINDOW_ROWS, _probabilities(feature, baseline.features[feature.name]), checks)
+        feature.name: rng.multinomial(rows, _probabilities(feature, baseline.features[feature.name]), checks)
         for feature in drawn
     }
-    alarms = 0
+    decisive = []
     for check in range(checks):
         counts = {name: found[check] for name, found in windows.items()}
         compared = [Comparison(feature, counts[name]) for name, feature in baseline.features.items()]
         smallest = drift_ours.smallest(answer_all(compared))
         if stream < COMPARED and check == 0:
-            drift_ours.assert_same(drift_ours.findings(baseline, _profile(counts), WINDOW_ROWS), smallest)
-        alarms += smallest <= drift_ours.ALPHA
-    return alarms
+            drift_ours.assert_same(drift_ours.findings(baseline, _profile(counts), rows), smallest)
+        decisive.append(smallest)
+    return decisive
 
 
-def summary(alarms: list[int], checks: int) -> Budget:
-    """Alarms of all streams against the budget; ``spread`` is their variance over streams by their mean, Poisson 1."""
-    found = np.array(alarms)
-    allowed = drift_ours.ALPHA * checks * found.size
+def summaries(p_values: Sequence[Sequence[float]], rows: int) -> list[Budget]:
+    """The alarms of all streams against a budget of 1 per 30d on each schedule."""
+    found = np.array(p_values)
+    return [
+        _summary(found <= 1 / each, rows, schedule, found.size / each) for schedule, each in CHECKS_IN_BUDGET.items()
+    ]
+
+
+def _summary(alarms: npt.NDArray[np.bool_], rows: int, schedule: str, allowed: float) -> Budget:
+    """``spread`` is the variance of alarms over streams by their mean, Poisson 1."""
+    by_stream = alarms.sum(axis=1)
     low, high = stats.poisson.interval(0.95, allowed)
-    spread = float(found.var(ddof=1) / found.mean()) if found.size > 1 and found.any() else 0.0
-    return Budget(found.size, checks * found.size, int(found.sum()), allowed, int(low), int(high), spread)
+    spread = float(by_stream.var(ddof=1) / by_stream.mean()) if len(by_stream) > 1 and by_stream.any() else 0.0
+    return Budget(
+        rows, schedule, len(by_stream), alarms.size, int(by_stream.sum()), allowed, int(low), int(high), spread
+    )
 
 
 def _probabilities(feature: Feature, baseline: NumericBaseline | CategoryBaseline) -> Floats:

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
-from drift_blocks import OURS
 from drift_detection import NONE
-
-FEWER = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +18,6 @@ class Default:
     rows: int
     checks: int
     rates: dict[str, float]
-
-    def times_ours(self, tool: str) -> float:
-        """How many times our false alarms a tool gives; infinite where ours gives none."""
-        ours = self.rates[OURS]
-        return self.rates[tool] / ours if ours else float("inf")
-
-    def is_met(self, tool: str) -> bool:
-        return self.times_ours(tool) >= FEWER
 
 
 def false_alarms(scores: pl.DataFrame, features: int, rows: int) -> Default:

@@ -22,6 +22,7 @@ from flywheel.manifest.drift import DriftConfig
 
 CONFIG = DriftConfig(min_rows=1)
 ALPHA = 1 / 30  # `false_alarms: 1 per 30d`, one check a day
+CHECKS_IN_BUDGET = {"daily": 30, "hourly": 720}  # hourly is the schedule of `check-drift` at its defaults
 SMALLEST = 1e-300
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from drift_blocks import BONFERRONI, EVIDENTLY, EVIDENTLY_DATASET, NANNYML, OURS, SCIPY
 from drift_budget import Budget
-from drift_defaults import FEWER, Default
+from drift_defaults import Default
 from drift_detection import Cell
+from drift_ours import CHECKS_IN_BUDGET
 from drift_results import Results
 from drift_sizes import Bins, FalseAlarms
 
 PEERS = (BONFERRONI, EVIDENTLY, NANNYML)
+FEWER = 10
 ALL = (OURS, SCIPY, BONFERRONI, EVIDENTLY, EVIDENTLY_DATASET, NANNYML)
 
 
@@ -31,8 +33,8 @@ def write_tables(page: Path, results: Results) -> None:
 def tables(results: Results) -> dict[str, str]:
     """Markdown by name."""
     return {
-        "budget": budget_table(results.budget),
-        "defaults": defaults_table(results.defaults),
+        "budget": budget_table(results.budgets),
+        "defaults": defaults_table(results.defaults, results.budgets),
         "detection": detection_table(results.cells),
         "found": found_table(results.found),
         "sizes": sizes_table(results.sizes),
@@ -47,31 +49,42 @@ def _versions(results: Results) -> str:
     return f"Below: {streams} under each shift, seed {results.seed}; {made_with}."
 
 
-def budget_table(budget: Budget) -> str:
-    verdict = "within" if budget.is_within else "below it" if budget.is_kept else "**above it**"
-    row = (
-        f"{budget.streams:,}",
-        f"{budget.checks:,}",
-        f"{budget.allowed:,.0f}",
-        f"{budget.low:,} to {budget.high:,}",
-        f"{budget.alarms:,}",
-        verdict,
-        f"{budget.spread:.2f}",
-    )
-    heads = ("streams", "checks", "allowed", "95% interval", "false alarms", "the goal", "variance over streams / mean")
-    return _table(heads, [row])
+def budget_table(budgets: Sequence[Budget]) -> str:
+    rows = [
+        (
+            f"{each.rows:,}",
+            each.schedule,
+            f"{each.streams:,}",
+            f"{each.checks:,}",
+            f"{each.allowed:,.0f}",
+            f"{each.low:,} to {each.high:,}",
+            f"{each.alarms:,}",
+            "within" if each.is_within else "below it" if each.is_kept else "**above it**",
+            f"{each.spread:.2f}",
+        )
+        for each in budgets
+    ]
+    counts = ("streams", "checks", "allowed", "95% interval", "false alarms", "the goal", "variance / mean by stream")
+    return _table(("rows", "checked", *counts), rows)
 
 
-def defaults_table(defaults: Sequence[Default]) -> str:
+def defaults_table(defaults: Sequence[Default], budgets: Sequence[Budget]) -> str:
     rows = []
     for each in defaults:
+        ours = {budget.schedule: budget.alarms_in_30_days for budget in budgets if budget.rows == each.rows}
         for tool in ALL:
             if tool not in each.rates:
                 continue
             rate = each.rates[tool]
-            row = (f"{each.rows:,}", tool, f"{each.checks:,}", _percent(rate), f"{rate * 30:.1f}")
-            rows.append((*row, "" if tool == OURS else _times(each, tool)))
-    heads = ("rows", "tool at its defaults", "checks", "with a false alarm", "in 30 daily checks", "times ours")
+            row = [f"{each.rows:,}", tool, f"{each.checks:,}", _percent(rate)]
+            for schedule, checks in CHECKS_IN_BUDGET.items():
+                is_ours = tool == OURS
+                alarms = ours[schedule] if is_ours else rate * checks
+                row += [f"{alarms:.1f}", "" if is_ours else _times(alarms, ours[schedule])]
+            rows.append(row)
+    heads = ["rows", "tool at its defaults", "checks", "with a false alarm"]
+    for schedule in CHECKS_IN_BUDGET:
+        heads += [f"in 30 days, {schedule} checks", "times ours"]
     return _table(heads, rows)
 
 
@@ -121,10 +134,10 @@ def _against(cell: Cell) -> str:
     return f"{cell.delay:.2f}, {ratio}" if cell.is_met else f"{cell.delay:.2f}, **{ratio} not met**"
 
 
-def _times(default: Default, tool: str) -> str:
-    if not default.rates[tool]:
+def _times(alarms: float, ours: float) -> str:
+    if not alarms:
         return "none: what it finds is below"
-    times = default.times_ours(tool)
+    times = alarms / ours if ours else float("inf")
     return f"{times:.1f}" if times >= FEWER else f"**{times:.1f}: under {FEWER}**"
 
 

@@ -23,7 +23,7 @@ class Results:
     made_with: dict[str, str]
     streams: int
     checks: int
-    budget: Budget
+    budgets: list[Budget]
     defaults: list[Default]
     found: list[Default]
     cells: list[Cell]
@@ -38,9 +38,16 @@ class Results:
 def load(path: Path) -> Results:
     """Read what ``save`` wrote."""
     found = json.loads(path.read_text())
-    lists = {"defaults": Default, "found": Default, "cells": Cell, "sizes": FalseAlarms, "bins": Bins}
+    lists = {
+        "budgets": Budget,
+        "defaults": Default,
+        "found": Default,
+        "cells": Cell,
+        "sizes": FalseAlarms,
+        "bins": Bins,
+    }
     made = {name: [kind(**each) for each in found[name]] for name, kind in lists.items()}
-    return Results(**(found | made | {"budget": Budget(**found["budget"])}))
+    return Results(**(found | made))
 
 
 def made_with(packages: tuple[str, ...] = ()) -> dict[str, str]:
