@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := False
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help demo up test test-slow chaos bench-drift lint lock clean
+.PHONY: help demo up test test-slow chaos bench bench-drift lint lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ test-slow: $(READY) ## The tests that take minutes or build an environment of th
 
 chaos: $(READY) ## Faults by the hundred on real servers; the table goes to docs/reliability.md
 	$(BIN)/python -m pytest -v -m chaos tests/chaos --write-table -n 3 --dist worksteal
+
+bench: $(READY) ## Speed beside peers and limits; table and picture go to docs/performance.md
+	$(BIN)/python tests/bench/speed/speed_bench.py
 
 bench-drift: $(READY) ## Drift checks beside scipy, Evidently and NannyML; tables and pictures go to docs/drift.md
 	$(BIN)/python tests/bench/drift/drift_bench.py
