@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 from crashing import Killed, Writes, watching
 from hosted import Hosted
-from parcels import Document, end_of
+from parcels import NAME, Document, end_of, known_after
 from plain import run, without_prefect
 from sqlalchemy import select
 from state import assert_same, state_of
@@ -18,9 +19,12 @@ from undisturbed import Undisturbed
 
 import flows.infer
 from flows.infer import infer
+from flows.join_feedback import join_feedback
 from flywheel.context import PipelineContext
+from flywheel.metadata.queries.performance import performance_windows
 from flywheel.metadata.revisions import Revisions
 from flywheel.metadata.schema import PipelineRevision
+from flywheel.performance.measure import measure_performance
 from flywheel.scoring import deliver
 
 KILLS = 6
@@ -68,6 +72,28 @@ def test_four_that_apply_at_once(hosted: Hosted, tmp_path: Path) -> None:
     with copy.workspace.database().session() as session:
         revisions = session.scalars(select(PipelineRevision.revision).filter_by(pipeline="another"))
         assert sorted(revisions) == list(range(1, 21))
+
+
+def test_four_that_measure_performance_at_once(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    copy = undisturbed.before.copy(tmp_path / "together")
+    copy.day(4)
+    for day in (1, 4):
+        run(infer, copy, end_of(day))
+        run(join_feedback, copy, known_after(day))
+    alone = copy.copy(tmp_path / "alone")
+    times = [known_after(day) for day in (1, 1, 2, 4)]  # the last one finds the first day final
+    together = Barrier(4)
+
+    def measure(when: datetime) -> int:
+        together.wait()
+        return len(measure_performance(copy.context, when).windows)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert min(pool.map(measure, times)) > 0
+    measure_performance(alone.context, times[-1])
+    found, expected = (performance_windows(each.workspace.database(), NAME, 99, None) for each in (copy, alone))
+    assert [each for each in found if each.state == "final"] == [each for each in expected if each.state == "final"]
+    assert [each.start for each in found if each.state == "final" and each.version == 0] == [end_of(0)]
 
 
 def test_a_batch_is_not_delivered_before_those_before_it(
