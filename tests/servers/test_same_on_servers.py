@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from parcels import Parcels, end_of, known_after
+from parcels import Document, Parcels, drift_of, end_of, known_after
 from plain import run
 from queries import answers
 from state import assert_same, state_of
@@ -16,6 +16,11 @@ from flows.join_feedback import join_feedback
 from flows.retrain import retrain
 from flywheel.serving.server import ModelServer
 from tasks.retrain import export_training
+
+
+def ask_of_samples_and_slices(manifest: Document) -> None:
+    """What reads rows of the reference and of the window again, and counts in slices."""
+    drift_of(manifest).update(multivariate="domain_classifier", slices=["region"])
 
 
 def turn(parcels: Parcels) -> None:
@@ -40,6 +45,7 @@ def both(embedded: Parcels, hosted: Parcels, tmp_path_factory: pytest.TempPathFa
         copy = parcels.copy(folder / name)
         with ModelServer(copy.context.registry, "127.0.0.1:0", poll_seconds=60) as server:
             found.append(replace(copy, address=server.address))
+            found[-1].revise(ask_of_samples_and_slices)
             turn(found[-1])
     return found[0], found[1]
 
@@ -49,6 +55,8 @@ def test_equal_tables(both: tuple[Parcels, Parcels]) -> None:
     found = state_of(hosted)
     assert found.tables["predictions"].height == 900
     assert {model["status"] for model in found.metadata["model_versions"]} == {"archived", "champion"}
+    assert [len(check["joint"] or []) for check in found.metadata["drift_checks"]] == [1, 1, 1]
+    assert found.metadata["drift_checks"][-1]["joint"][0]["value"] is not None
     assert_same(found, state_of(embedded))
 
 
