@@ -7,12 +7,13 @@ from datetime import date, datetime
 
 import polars as pl
 
-from flywheel.drift.profile import merge
+from flywheel.drift.profile import PROFILE_SCHEMA, merge
 from flywheel.lake.tables import LakeTable
 from flywheel.manifest.drift import DriftConfig
 
 DEFAULT_WINDOW_ROWS = 10_000
 _DAYS_AT_ONCE = 32
+_READ = ["batch_id", "baseline_id", "predicted_at", "last_event", "rows", *PROFILE_SCHEMA]
 
 
 @dataclass(frozen=True)
@@ -36,45 +37,43 @@ def latest_window(profiles: LakeTable, baseline_id: str, config: DriftConfig, as
     newest event is younger than ``window``. Only batches profiled on ``baseline_id`` count, and none before the last
     batch on another one: a window starts anew with its baseline, also when an old model comes back.
     """
-    known = pl.col("predicted_at") <= as_of
     if config.window is not None:
         start = as_of - config.window
         # Without an upper limit: a record can be known before its event.
-        rows = profiles.read(profiles.files(dates=(start.date(), date.max))).filter(known)
-        return _window(_since_its_return(rows, baseline_id).filter(pl.col("last_event") > start))
-    return _newest_rows(profiles, baseline_id, known, config.window_size or DEFAULT_WINDOW_ROWS)
+        rows = profiles.read(profiles.files(dates=(start.date(), date.max)), _READ)
+        return _window(rows, _since_its_return(rows, baseline_id, as_of).filter(pl.col("last_event") > start))
+    return _newest_rows(profiles, baseline_id, as_of, config.window_size or DEFAULT_WINDOW_ROWS)
 
 
-def _newest_rows(profiles: LakeTable, baseline_id: str, known: pl.Expr, size: int) -> Window:
+def _newest_rows(profiles: LakeTable, baseline_id: str, as_of: datetime, size: int) -> Window:
     """Read backwards, a month of partitions at a time, until the batches have ``size`` rows."""
     dates = profiles.dates()
-    read = found = pl.DataFrame(schema=profiles.schema)
-    while dates and _batches(found)["rows"].sum() < size:
+    read = pl.DataFrame(schema={name: profiles.schema[name] for name in _READ})
+    batches = _since_its_return(read, baseline_id, as_of)
+    while dates and batches["rows"].sum() < size:
         chunk, dates = dates[-_DAYS_AT_ONCE:], dates[:-_DAYS_AT_ONCE]
-        read = pl.concat([read, profiles.read(profiles.files(dates=(chunk[0], chunk[-1]))).filter(known)])
-        found = _since_its_return(read, baseline_id)
-    batches = _batches(found).with_columns(newer=pl.col("rows").cum_sum() - pl.col("rows"))
-    wanted = batches.filter(pl.col("newer") < size)["batch_id"]
-    return _window(found.filter(pl.col("batch_id").is_in(wanted.implode())))
+        read = pl.concat([read, profiles.read(profiles.files(dates=(chunk[0], chunk[-1])), _READ)])
+        batches = _since_its_return(read, baseline_id, as_of)
+    return _window(read, batches.filter(pl.col("rows").cum_sum() - pl.col("rows") < size))
 
 
-def _since_its_return(rows: pl.DataFrame, baseline_id: str) -> pl.DataFrame:
+def _since_its_return(rows: pl.DataFrame, baseline_id: str, as_of: datetime) -> pl.DataFrame:
+    """One line a batch that counts, newest first."""
+    # A batch's lines lie together, so that few are left to be told apart.
+    starts = rows.filter(pl.col("batch_id").ne_missing(pl.col("batch_id").shift()))
+    known = starts.unique("batch_id").filter(pl.col("predicted_at") <= as_of)
     is_own = pl.col("baseline_id") == baseline_id
-    before = rows.filter(~is_own)["batch_id"].max()
-    return rows.filter(is_own, pl.col("batch_id") > (before if before is not None else -1))
+    before = known.filter(~is_own)["batch_id"].max()
+    own = known.filter(is_own, pl.col("batch_id") > (before if before is not None else -1))
+    return own.sort("batch_id", descending=True)
 
 
-def _window(rows: pl.DataFrame) -> Window:
-    batches = _batches(rows)
+def _window(rows: pl.DataFrame, batches: pl.DataFrame) -> Window:
     if batches.is_empty():
         return Window(0, 0, 0, merge([]))
-    numbers = batches["batch_id"].to_list()
-    return Window(min(numbers), max(numbers), int(batches["rows"].sum()), merge([rows]), tuple(sorted(numbers)))
-
-
-def _batches(rows: pl.DataFrame) -> pl.DataFrame:
-    """One line a batch, newest first."""
-    return rows.group_by("batch_id").agg(pl.col("rows").first()).sort("batch_id", descending=True)
+    numbers = tuple(batches["batch_id"].sort())
+    counts = merge([rows.lazy().filter(pl.col("batch_id").is_in(numbers)).select(PROFILE_SCHEMA.names()).collect()])
+    return Window(numbers[0], numbers[-1], int(batches["rows"].sum()), counts, numbers)
 
 
 def span(window: Window) -> str:
