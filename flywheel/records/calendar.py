@@ -6,6 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from flywheel.records.masks import is_true, nowhere
+
 # The years 1 to 9999, as seconds and as days since 1970: the first within, the first after.
 _SECONDS = (-62_135_596_800, 253_402_300_800)
 _DAYS = (-719_162, 2_932_897)
@@ -26,9 +28,9 @@ def impossible(column: pl.Series) -> pl.Series:
     """Return which entries of a column of times or dates are outside the years 1 to 9999; false for other columns."""
     low, high = _bounds(column.dtype)
     if low is None or high is None:
-        return pl.Series([False]).new_from_index(0, len(column))
+        return nowhere(len(column))
     count = column.to_physical()
-    return ((count < low) | (count >= high)).fill_null(False)
+    return is_true((count < low) | (count >= high))
 
 
 def counted(column: pl.Series) -> pl.Series:

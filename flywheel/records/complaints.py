@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from flywheel.records.masks import nowhere
 from flywheel.records.text import as_text
 
 SHOWN_CHARACTERS = 80
@@ -27,30 +28,30 @@ class Complaint:
 
 def any_complaint(complaints: Sequence[Complaint], count: int) -> pl.Series:
     """Return which of ``count`` records have at least one complaint."""
-    bad = pl.Series("bad", [False]).new_from_index(0, count)
+    bad = nowhere(count).alias("bad")
     for complaint in complaints:
         bad = bad | complaint.where
     return bad
 
 
 def reasons(complaints: Sequence[Complaint], bad: pl.Series) -> pl.Series:
-    """Return all complaints about each of the ``bad`` records in one text."""
-    texts = [_text(complaint, bad).alias(str(i)) for i, complaint in enumerate(complaints)]
-    if not texts:
-        return pl.Series("reason", [], dtype=pl.String)
-    joined = pl.concat_str(pl.all(), separator="; ", ignore_nulls=True).alias("reason")
-    return pl.DataFrame(texts).select(joined).to_series()
+    """Return all complaints about each of the ``bad`` records in one text; there is at least one."""
+    columns = [column for place, complaint in enumerate(complaints) for column in _columns(complaint, place, bad)]
+    texts = [_text(complaint, place) for place, complaint in enumerate(complaints)]
+    joined = pl.concat_str(texts, separator="; ", ignore_nulls=True).alias("reason")
+    return pl.DataFrame(columns).select(joined).to_series()
 
 
-def _text(complaint: Complaint, bad: pl.Series) -> pl.Series:
-    where = complaint.where.filter(bad)
+def _columns(complaint: Complaint, place: int, bad: pl.Series) -> list[pl.Series]:
+    where = complaint.where.filter(bad).alias(f"where {place}")
+    return [where] if complaint.found is None else [where, as_text(complaint.found.filter(bad)).alias(f"found {place}")]
+
+
+def _text(complaint: Complaint, place: int) -> pl.Expr:
+    where, found = f"where {place}", f"found {place}"
     if complaint.found is None:
-        text = pl.lit(f"{complaint.subject} {complaint.says}")
-        return pl.DataFrame({"where": where}).select(pl.when("where").then(text)).to_series()
-    found = as_text(complaint.found.filter(bad))
-    shortened = pl.when(pl.col("found").str.len_chars() > SHOWN_CHARACTERS).then(
-        pl.col("found").str.head(SHOWN_CHARACTERS - 1) + "…"
-    )
-    value = shortened.otherwise("found").fill_null("null")
-    text = pl.format("{} = '{}' {}", pl.lit(complaint.subject), value, pl.lit(complaint.says))
-    return pl.DataFrame({"where": where, "found": found}).select(pl.when("where").then(text)).to_series()
+        return pl.when(where).then(pl.lit(f"{complaint.subject} {complaint.says}"))
+    is_long = pl.col(found).str.len_chars() > SHOWN_CHARACTERS
+    shortened = pl.when(is_long).then(pl.col(found).str.head(SHOWN_CHARACTERS - 1) + "…").otherwise(found)
+    text = pl.format("{} = '{}' {}", pl.lit(complaint.subject), shortened.fill_null("null"), pl.lit(complaint.says))
+    return pl.when(where).then(text)

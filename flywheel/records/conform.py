@@ -9,6 +9,7 @@ import polars as pl
 from flywheel.manifest.features import Feature, Log1p
 from flywheel.manifest.schema import COLUMN_TYPES
 from flywheel.records.complaints import Complaint
+from flywheel.records.masks import is_null, is_true
 from flywheel.records.transform import apply_transform
 from flywheel.records.typed import read_typed
 
@@ -38,9 +39,12 @@ def conform(feature: Feature, found: pl.Series) -> Conformed:
     typed = read_typed(found, feature.type)
     values = _with_default(feature, typed.values, typed.wrong)
     complaints = [Complaint(typed.wrong, feature.name, _WRONG_TYPE[feature.type], found)]
+    missing = is_null(values)
     if not feature.nullable:
-        complaints.append(Complaint(values.is_null() & ~typed.wrong, feature.name, "is missing"))
-    complaints += [Complaint(_true(where), feature.name, says, found) for where, says in _broken_rules(feature, values)]
+        complaints.append(Complaint(missing & ~typed.wrong, feature.name, "is missing"))
+    # A comparison with null is null, and null and not true is not true.
+    broken = _broken_rules(feature, values)
+    complaints += [Complaint(where & ~missing, feature.name, says, found) for where, says in broken]
     logged = values
     if feature.transform is not None:
         logged = apply_transform(values, feature.transform.chosen)
@@ -49,10 +53,10 @@ def conform(feature: Feature, found: pl.Series) -> Conformed:
 
 
 def _with_default(feature: Feature, values: pl.Series, wrong: pl.Series) -> pl.Series:
-    if feature.default is None:
+    if feature.default is None or not values.has_nulls():
         return values
     default = pl.Series([feature.default], strict=False).cast(COLUMN_TYPES[feature.type])
-    return values.zip_with(values.is_not_null() | wrong, default.new_from_index(0, len(values)))
+    return values.zip_with(~is_null(values) | wrong, default.new_from_index(0, len(values)))
 
 
 def _broken_rules(feature: Feature, values: pl.Series) -> list[tuple[pl.Series, str]]:
@@ -72,8 +76,4 @@ def _overflows(feature: Feature, values: pl.Series, logged: pl.Series) -> list[C
     """A finite value can leave the range of floats on its way; beyond log1p's domain it has been reported already."""
     if not logged.dtype.is_float() or (feature.transform is not None and feature.transform.log1p is not None):
         return []
-    return [Complaint(_true(~logged.is_finite()), feature.name, "is too large for its transform", values)]
-
-
-def _true(mask: pl.Series) -> pl.Series:
-    return mask.fill_null(False)
+    return [Complaint(is_true(~logged.is_finite()), feature.name, "is too large for its transform", values)]

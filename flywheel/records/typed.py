@@ -9,6 +9,7 @@ import polars as pl
 
 from flywheel.manifest.features import FeatureType
 from flywheel.manifest.schema import COLUMN_TYPES
+from flywheel.records.masks import is_null, is_true, nowhere, only_finite
 from flywheel.records.text import as_text
 
 _TOO_LARGE = float(2**63)
@@ -29,13 +30,15 @@ def read_typed(found: pl.Series, kind: FeatureType) -> Typed:
     >>> typed.values.to_list(), typed.wrong.to_list()
     ([1.5, None, None, None], [False, False, True, False])
     """
-    column = _only_finite(found)
+    column = only_finite(found)
     if not _can_be(column.dtype, kind):
         nothing = pl.Series(found.name, [None], dtype=COLUMN_TYPES[kind]).new_from_index(0, len(found))
-        return Typed(nothing, column.is_not_null())
+        return Typed(nothing, ~is_null(column))
     present = column if kind == "category" else _no_blanks(column)
     values = _READERS[kind](present)
-    return Typed(values, present.is_not_null() & values.is_null() & ~_says_not_finite(present, kind))
+    if values.null_count() == present.null_count():
+        return Typed(values, nowhere(len(found)))
+    return Typed(values, ~is_null(present) & is_null(values) & ~_says_not_finite(present, kind))
 
 
 def _can_be(dtype: pl.DataType, kind: FeatureType) -> bool:
@@ -44,13 +47,6 @@ def _can_be(dtype: pl.DataType, kind: FeatureType) -> bool:
     if dtype == pl.Boolean:
         return kind in ("boolean", "category")
     return dtype.is_numeric() or (kind == "category" and (dtype.is_temporal() or dtype == pl.Binary))
-
-
-def _only_finite(column: pl.Series) -> pl.Series:
-    if not column.dtype.is_float():
-        return column
-    finite = column.is_finite().fill_null(True)
-    return column if finite.all() else column.set(~finite, None)
 
 
 def _no_blanks(column: pl.Series) -> pl.Series:
@@ -62,13 +58,13 @@ def _no_blanks(column: pl.Series) -> pl.Series:
 def _says_not_finite(column: pl.Series, kind: FeatureType) -> pl.Series:
     """Text such as NaN or Infinity is a missing number, not a wrong one."""
     if column.dtype != pl.String or kind == "category":
-        return pl.Series([False]).new_from_index(0, len(column))
+        return nowhere(len(column))
     numbers = column.cast(pl.Float64, strict=False)
-    return (numbers.is_nan() | numbers.is_infinite()).fill_null(False)
+    return is_true(numbers.is_nan() | numbers.is_infinite())
 
 
 def _read_float(column: pl.Series) -> pl.Series:
-    return _only_finite(column.cast(pl.Float64, strict=False))
+    return only_finite(column.cast(pl.Float64, strict=False))
 
 
 def _read_integer(column: pl.Series) -> pl.Series:
