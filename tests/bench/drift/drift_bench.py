@@ -17,6 +17,7 @@ from typing import TypeVar
 # Each process has one processor; before numpy and polars start their threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import drift_blocks as blocks
@@ -32,13 +33,14 @@ import drift_sizes as sizes
 import polars as pl
 from drift_shifts import SHIFTS
 from drift_streams import FEATURES, WINDOW_ROWS, many_features
+from peer_environments import FOLDER
 
 Part = TypeVar("Part")
 
 SEED = 20
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
-FILE = peers.FOLDER / "drift.json"
+FILE = FOLDER / "drift.json"
 TOOLS = (blocks.OURS, blocks.BONFERRONI, blocks.EVIDENTLY, blocks.NANNYML)
 
 
@@ -154,8 +156,8 @@ def main() -> None:
     asked = parser.parse_args()
     if not asked.only_report:
         for peer in peers.PEERS:
-            peer.prepare()
-        measure(replace(FULL, processes=asked.processes), peers.PEERS, peers.FOLDER).save(FILE)
+            peer.environment.python()
+        measure(replace(FULL, processes=asked.processes), peers.PEERS, FOLDER).save(FILE)
     report(results.load(FILE))
     print(f"{FILE.relative_to(ROOT)}, the tables of docs/drift.md and its pictures are written")
 

@@ -18,6 +18,7 @@ from pathlib import Path
 # Ours and the peers' have the same number of threads: numpy's and OpenMP's would fight over the processors.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import speed_page as page

@@ -10,8 +10,8 @@ from typing import TypedDict
 
 import numpy as np
 import polars as pl
+from peer_environments import EVIDENTLY, NANNYML
 from speed_line import Line, at_least, at_most
-from speed_peers import Peer
 from speed_run import Contender, Cost, compare
 
 from flywheel.drift.baseline import Baseline, NumericBaseline, fit_baseline
@@ -27,12 +27,6 @@ from flywheel.monitoring.window import latest_window
 SEED = 5
 CONFIG = DriftConfig(window=timedelta(days=1), thresholds={"psi": 0.25, "kl_divergence": 0.1})
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-EVIDENTLY = Peer(
-    "evidently", ("evidently==0.7.23", "pandas==2.3.3", "pyarrow==26.0.1", "scipy==1.17.1", "numpy==2.4.6")
-)
-NANNYML = Peer(
-    "nannyml", ("nannyml==0.13.1", "statsmodels==0.15.0", "pandas==3.1.1", "pyarrow==26.0.1", "scipy==1.17.1")
-)
 
 
 @dataclass(frozen=True, slots=True)
