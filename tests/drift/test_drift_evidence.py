@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from math import comb
-
 import numpy as np
 import polars as pl
 import pytest
@@ -167,21 +164,33 @@ def test_the_chi_square_test_equals_scipy_on_large_tables() -> None:
         assert chi_square_test(reference, window) == pytest.approx(expected, rel=0.02)
 
 
-def test_the_chi_square_test_has_the_exact_mean_and_variance() -> None:
-    columns, drawn = np.array([3, 4, 2, 6]), 5
-    total = int(columns.sum())
-    scores, chances = [], []
-    for window in itertools.product(*(range(size + 1) for size in columns)):
-        if sum(window) == drawn:
-            table = np.vstack((columns - window, window))
-            scores.append(stats.chi2_contingency(table, correction=False).statistic)
-            chances.append(np.prod([comb(a, b) for a, b in zip(columns, window, strict=True)]) / comb(total, drawn))
-    mean = np.dot(scores, chances)
-    variance = np.dot(np.square(scores), chances) - mean**2
-    window = np.array([3, 1, 0, 1])
-    statistic = stats.chi2_contingency(np.vstack((columns - window, window)), correction=False).statistic
-    expected = stats.gamma.sf(statistic, mean**2 / variance, scale=variance / mean)
-    assert chi_square_test(columns - window, window) == pytest.approx(expected, rel=1e-9)
+def test_the_chi_square_test_keeps_its_level_far_out_where_rows_are_few() -> None:
+    """All windows of 100 rows there can be, given the pooled counts, each with its chance."""
+    columns, drawn = np.array([1_200, 600, 200]), 100
+    windows = np.array([(a, b, drawn - a - b) for a in range(drawn + 1) for b in range(drawn + 1 - a)])
+    chances = stats.multivariate_hypergeom.pmf(windows, columns, drawn)
+    possible = chances > 1e-12
+    windows, chances = windows[possible], chances[possible]
+    p_values = np.array([chi_square_test(columns - window, window) for window in windows])
+    plain = np.array(
+        [stats.chi2_contingency([columns - window, window], correction=False).pvalue for window in windows]
+    )
+    for level in (0.01, 1e-3, 1e-4):
+        assert chances[p_values <= level].sum() == pytest.approx(level, rel=0.25)
+    assert chances[plain <= 1e-4].sum() > 1.5e-4
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05])
+@pytest.mark.parametrize("rows", [100, 200, 1_000])
+def test_yes_or_no_keeps_its_level_far_out_where_rows_are_few(share: float, rows: int) -> None:
+    reference = pl.DataFrame({"flag": ["yes"] * int(20_000 * share) + ["no"] * int(20_000 * (1 - share))})
+    baseline = fit_baseline(reference, [Measured("flag", "category")], "flags").features["flag"]
+    counts = [np.array([rows - marked, marked, 0, 0, 0]) for marked in range(rows + 1)]
+    answers = answer_all([Comparison(baseline, each) for each in counts])
+    p_values = np.array([each.get("values", 1.0) for each in answers])
+    chances = stats.binom.pmf(np.arange(rows + 1), rows, share)
+    for level in (1e-3, 2e-4, 1e-5):
+        assert chances[p_values <= level].sum() <= 1.2 * level
 
 
 def test_a_hundred_categories_in_five_hundred_rows_keep_their_level() -> None:

@@ -10,6 +10,8 @@ from flywheel.drift.bins import Floats
 
 _STEP = 0.25
 _NODES = np.arange(0, 6, _STEP) + _STEP / 2
+# Between these a p-value is worth the correction's time: above nobody acts, below it changes no decision.
+_CORRECTED = 1e-12, 0.05
 # Of the way from 0 to the first branch point, falling.
 _GAPS = 2 ** -np.arange(0.125, 12, 0.125)
 
@@ -41,6 +43,19 @@ class Sampling:
             fourth=(one - 7 * two + 12 * three - 6 * four) * total * unit**2,
             pairs=(two - 2 * three + four) * total**2 * unit**2 - variance**2,
         )
+
+
+def is_worth_correcting(p_value: float) -> bool:
+    """Whether few rows may change what a p-value decides."""
+    return _CORRECTED[0] < p_value < _CORRECTED[1]
+
+
+def corrected(
+    p_value: float, statistic: float, weights: Floats, values: Floats, shares: Floats, sampling: Sampling
+) -> float:
+    """The p-value that a statistic has for few rows, from the one it would have for many; see ``tail_change``."""
+    change = tail_change(statistic, weights, values, shares, sampling)
+    return min(p_value + max(change, -p_value / 2), 1.0)
 
 
 def tail_change(statistic: float, weights: Floats, values: Floats, shares: Floats, sampling: Sampling) -> float:

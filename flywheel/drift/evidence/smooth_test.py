@@ -6,13 +6,11 @@ import numpy as np
 
 from flywheel.drift.bins import Floats
 from flywheel.drift.counting import Counts
-from flywheel.drift.evidence.few_rows import Sampling, tail_change
+from flywheel.drift.evidence.few_rows import Sampling, corrected, is_worth_correcting
 from flywheel.drift.evidence.weighted_chi_square import tail
 
 DEGREE = 20
 _VANISHED = 1e-9
-# Between these the correction for few rows is worth its time: above nobody acts, below it changes no decision.
-_CORRECTED = 1e-12, 0.05
 
 
 def smooth_test(reference: Counts, window: Counts) -> Floats:
@@ -40,11 +38,11 @@ def smooth_test(reference: Counts, window: Counts) -> Floats:
     for rank in np.unique(ranks[ranks > 0]):
         rows = ranks == rank
         p_values[rows] = tail(tuple(weights[:rank].tolist()), statistics[rows])
-    for row in np.flatnonzero((p_values > _CORRECTED[0]) & (p_values < _CORRECTED[1])):
-        rank = ranks[row]
-        functions, sampling = polynomials[row, :rank], Sampling.of(int(n[row]), int(m[row]))
-        change = tail_change(float(statistics[row]), weights[:rank], functions, shares[row], sampling)
-        p_values[row] = min(p_values[row] + max(change, -p_values[row] / 2), 1.0)
+    for row, p_value in enumerate(p_values.tolist()):
+        if is_worth_correcting(p_value):
+            functions, sampling = polynomials[row, : ranks[row]], Sampling.of(int(n[row]), int(m[row]))
+            statistic, used = float(statistics[row]), weights[: ranks[row]]
+            p_values[row] = corrected(p_value, statistic, used, functions, shares[row], sampling)
     return p_values
 
 
