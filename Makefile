@@ -42,9 +42,15 @@ lint: $(READY)
 	$(BIN)/mypy flywheel
 	$(BIN)/lint-imports
 
-lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock (hashes, no hosts)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
-		--no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
+PINNED := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+CONTAINERS := deployments/containers
+IMAGE_EXTRAS := --extra kafka --extra dask --extra onnx --extra kubernetes --extra redis
+
+lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, and the image's own (hashes, no hosts)
+	$(BIN)/uv $(PINNED) --upgrade --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv $(PINNED) -c requirements.lock $(IMAGE_EXTRAS) pyproject.toml -o $(CONTAINERS)/requirements.lock
+	$(BIN)/uv $(PINNED) --upgrade $(CONTAINERS)/build.in -o $(CONTAINERS)/build.lock
+	$(BIN)/uv $(PINNED) --upgrade $(CONTAINERS)/mlflow/requirements.in -o $(CONTAINERS)/mlflow/requirements.lock
 
 clean: ## Remove the environment and everything that was written
 	rm -rf .venv .flywheel build dist *.egg-info

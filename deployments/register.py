@@ -22,6 +22,9 @@ from deployments.build import FlowDeployment, Trigger
 from deployments.cancel import cancel_runs
 from deployments.names import TAG, WORK_POOL
 from deployments.settings import RUN_SETTINGS
+from flywheel.errors import FlywheelError
+
+Job = Mapping[str, str | Mapping[str, str]]
 
 
 def register(deployments: list[FlowDeployment], working_dir: Path) -> list[str]:
@@ -30,16 +33,17 @@ def register(deployments: list[FlowDeployment], working_dir: Path) -> list[str]:
     Parameters
     ----------
     working_dir
-        Folder that workers start runs in.
+        Folder that workers of a process pool start runs in. In any other pool the container's image, and the pool's
+        base job template, say where a run works and what it is started with.
+
+    Raises
+    ------
+    FlywheelError
+        There is no work pool yet; nothing has changed.
     """
-    job = {
-        "working_dir": str(working_dir),
-        # With a command of its own a run is one process: the worker's default first resolves a workspace in another.
-        "command": shlex.join([sys.executable, "-m", "prefect.engine"]),
-        "env": RUN_SETTINGS,
-    }
     with get_client(sync_client=True) as client:
-        changed = [each for each in deployments if _known_version(client, each.name) != _version(each, job)]
+        job = _job(client, working_dir)
+        changed = [each for each in deployments if not _is_there(client, each.name, _version(each, job))]
     for deployment in changed:
         _runner_deployment(deployment, job).apply()
     return [deployment.name for deployment in changed]
@@ -70,20 +74,38 @@ def unschedule(pipeline: str) -> None:
                 client.delete_deployment_schedule(deployment.id, schedule.id)
 
 
-def _version(deployment: FlowDeployment, job: Mapping[str, str]) -> str:
+def _job(client: SyncPrefectClient, working_dir: Path) -> Job:
+    try:
+        pool = client.read_work_pool(WORK_POOL)
+    except ObjectNotFound as error:
+        raise FlywheelError(
+            f"no work pool {WORK_POOL!r} on the Prefect server at {client.api_url}",
+            state="no deployment was made or changed",
+            next_step="flywheel init, then flywheel apply again",
+        ) from error
+    if pool.type != "process":
+        return {"env": RUN_SETTINGS}
+    # With a command of its own a run is one process: the worker's default first resolves a workspace in another.
+    command = shlex.join([sys.executable, "-m", "prefect.engine"])
+    return {"working_dir": str(working_dir), "command": command, "env": RUN_SETTINGS}
+
+
+def _version(deployment: FlowDeployment, job: Job) -> str:
     """Return what changes when anything about the deployment does."""
     text = json.dumps([deployment.model_dump(mode="json"), dict(job)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _known_version(client: SyncPrefectClient, name: str) -> str | None:
+def _is_there(client: SyncPrefectClient, name: str, version: str) -> bool:
     try:
-        return client.read_deployment_by_name(name).version
+        found = client.read_deployment_by_name(name)
     except ObjectNotFound:
-        return None
+        return False
+    # One whose pool was deleted belongs to none, also when there is a new one of that name.
+    return found.version == version and found.work_pool_name == WORK_POOL
 
 
-def _runner_deployment(deployment: FlowDeployment, job: Mapping[str, str]) -> RunnerDeployment:
+def _runner_deployment(deployment: FlowDeployment, job: Job) -> RunnerDeployment:
     module, _, attribute = deployment.entrypoint.rpartition(".")
     flow: Flow[..., object] = getattr(import_module(module), attribute)
     found = flow.to_deployment(
