@@ -21,8 +21,7 @@ from deployments.demo.picture import draw
 from deployments.demo.replay import LAST_FEEDBACK, PIPELINE
 from deployments.demo.table import print_table
 from flywheel.context import Connections, PipelineContext, open_pipeline
-from flywheel.lake import sql
-from flywheel.lake.duck import connect
+from flywheel.feedback.winning import winning_labels
 from flywheel.metadata.schema import DriftCheck, Retraining
 from flywheel.records.encode import encode
 from flywheel.serving.scoring import score
@@ -67,16 +66,13 @@ def make_report(context: PipelineContext, seconds: float) -> Report:
 def _scored_rows(context: PipelineContext) -> pl.DataFrame:
     """Every prediction with its local month, its winning label's truth, and both models' scores."""
     tables = context.tables
-    with connect() as connection:
-        tables.labels.attach(connection, "labels", tables.labels.files())
-        connection.execute(sql.load("resolve_labels"), {"as_of": LAST_FEEDBACK, "min_confidence": 0.0})
-        labels = pl.DataFrame(connection.sql("FROM winning_labels").to_arrow_table())
+    labels = winning_labels(tables.labels.scan(tables.labels.files()), LAST_FEEDBACK)
     rows = tables.predictions.read(tables.predictions.files()).join(
         labels.select("prediction_id", "label"), on="prediction_id", how="left"
     )
     first = context.registry.load(context.pipeline.inference.model_id, 1)
     card = first.registered.card
-    probabilities = score(first.model, card, encode(rows, card.encoding))["probabilities"]
+    probabilities = score(first.model, card.task, encode(rows, card.encoding))["probabilities"]
     return rows.select(
         month=pl.col("event_time").dt.convert_time_zone(_LOCAL).dt.month(),
         late=pl.col("label") == card.target,

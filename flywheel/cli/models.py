@@ -158,6 +158,7 @@ def _facts(found: ModelDetails) -> dict[str, object]:
         "evaluation": _metrics(found.metrics),
         "task": card.get("task"),
         "algorithm": card.get("algorithm"),
+        "served by": _runtime(card),
         "parameters": _metrics(card.get("parameters") or {}),
         "trained on": f"{card['rows']:,} rows" if card.get("rows") else None,
         "from": _minute(card.get("trained_from")),
@@ -170,6 +171,14 @@ def _facts(found: ModelDetails) -> dict[str, object]:
         "file": found.uri,
         "sha256": found.sha256,
     }
+
+
+def _runtime(card: Mapping[str, Any]) -> str:
+    form = card.get("onnx")
+    if form:
+        return f"ONNX Runtime, which answered {form['compared']:,} rows as scikit-learn does"
+    why = card.get("onnx_refusal")
+    return f"scikit-learn; {why}" if why else "scikit-learn"
 
 
 def _metrics(values: Mapping[str, Any]) -> str:

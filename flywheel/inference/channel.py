@@ -78,6 +78,8 @@ def _options(config: InferenceConfig) -> list[tuple[str, Any]]:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),
         ("grpc.enable_retries", int(config.max_retries > 0)),
+        # A request that is larger than this is not sent again; by default that is 256 KiB, 1,600 rows of 20 features.
+        ("grpc.per_rpc_retry_buffer_size", _MAX_MESSAGE_BYTES),
     ]
     if config.max_retries > 0:
         retry_policy = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,8 @@ class ModelClient:
         self.config = config
         self._timeout = config.timeout_ms / 1000
         self._client = open_channel(endpoint, config, server)
+        # gRPC's own way to have several calls under way starts a thread for each that is the only one.
+        self._asking = ThreadPoolExecutor(config.max_in_flight, "flywheel-asking")
         self._access = AccessWatch(endpoint, server)
         self._has_access = False
         self._inputs: dict[tuple[str, str], TensorInfo] = {}
@@ -63,6 +66,7 @@ class ModelClient:
         return max(self._timeout, _MIN_METADATA_SECONDS) + self._timeout
 
     def close(self) -> None:
+        self._asking.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
     def require_access(self) -> None:
@@ -153,20 +157,21 @@ class ModelClient:
         wanted: list[InferRequestedOutput],
         reply: Callable[[Reply], None],
     ) -> None:
-        def done(result: Any, error: InferenceServerException | None) -> None:
-            if error is None:
-                reply(Reply(chunk, result.get_response()))
-            else:
-                reply(Reply(chunk, error=self._access.described(error), failure=error))
+        def ask(tensor: InferInput) -> Reply:
+            try:
+                result = self._client.infer(model_id, [tensor], version, outputs=wanted, client_timeout=self._timeout)
+            except InferenceServerException as error:
+                return Reply(chunk, error=self._access.described(error), failure=error)
+            except Exception as error:  # whoever waits for the reply would wait for ever
+                return Reply(chunk, error=f"{type(error).__name__}: {error}")
+            return Reply(chunk, result.get_response())
 
         try:
             tensor = _to_input(matrix[chunk.start : chunk.stop], self._input(model_id, version))
         except InferenceError as error:
             reply(Reply(chunk, error=error.what))
         else:
-            self._client.async_infer(
-                model_id, [tensor], done, model_version=version, outputs=wanted, client_timeout=self._timeout
-            )
+            self._asking.submit(lambda: reply(ask(tensor)))
 
     def _input(self, model_id: str, version: str) -> TensorInfo:
         key = (model_id, version)

@@ -11,12 +11,30 @@ from flywheel.records.encode import Encoding
 from flywheel.training.correction import Correction
 
 
+class OnnxFile(BaseModel):
+    """A model's trees in the form that ONNX Runtime sums them from.
+
+    Attributes
+    ----------
+    sha256
+        What the file must hash to before it is loaded; its name is made of it.
+    compared
+        The rows on which its answers were found to be those of the model.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    compared: int
+
+
 class ModelCard(BaseModel):
     """Stored with every model version.
 
     ``encoding`` turns logged features into the model's input matrix; ``classes`` are the labels in the order of the
     probabilities; ``target`` is the positive one. ``correction`` is what its answers were off by on the hold-out;
-    ``importance`` what shuffling each feature cost there, where the manifest weighs drift by it.
+    ``importance`` what shuffling each feature cost there, where the manifest weighs drift by it. The model server
+    answers from the file ``onnx``; ``onnx_refusal`` says why there is none.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -35,3 +53,5 @@ class ModelCard(BaseModel):
     baseline_id: str
     correction: Correction | None = None
     importance: dict[str, float] = Field(default_factory=dict)
+    onnx: OnnxFile | None = None
+    onnx_refusal: str = ""

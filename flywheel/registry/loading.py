@@ -48,14 +48,19 @@ def load_verified(data: bytes, registered: RegisteredModel, file: str) -> Loaded
         The hash differs, the file is not in the skops format, holds a type that is not trusted for the algorithm, or
         takes another number of inputs than its card says.
     """
-    found = digest(data)
-    if found != registered.sha256:
-        raise refusal(registered, file, f"its SHA-256 is {found}, registered was {registered.sha256}")
+    verify(data, registered.sha256, registered, file)
     model = _load_skops(data, registered, file)
     width = registered.card.encoding.width
     if model.n_features_in_ != width:
         raise refusal(registered, file, f"it takes {model.n_features_in_} inputs, its card says {width}")
     return LoadedModel(model, registered)
+
+
+def verify(data: bytes, sha256: str, registered: RegisteredModel, file: str) -> None:
+    """Raise TamperedModelError unless a file of a version has the hash that was registered."""
+    found = digest(data)
+    if found != sha256:
+        raise refusal(registered, file, f"its SHA-256 is {found}, registered was {sha256}")
 
 
 def _load_skops(data: bytes, registered: RegisteredModel, file: str) -> Any:

@@ -68,6 +68,7 @@ def roll_back(
     if pipeline is not None:
         check_model(None, former.card, pipeline)
     registry.load(model_id, former.version)
+    registry.read_onnx(former)
     told = f"rolled back from version {champion.version}: {reason}"
     registry.promote(model_id, former.version, champion.version, told, as_of)
     return RolledBack(model_id, former.pipeline, champion.version, former.version, reason)

@@ -15,7 +15,7 @@ from flywheel.lake.storage import StorageMap
 from flywheel.metadata.database import Database
 from flywheel.metadata.schema import ModelEvent, ModelVersion
 from flywheel.registry.card import ModelCard
-from flywheel.registry.loading import LoadedModel, digest, load_verified, refusal
+from flywheel.registry.loading import LoadedModel, digest, load_verified, refusal, verify
 from flywheel.registry.version import HistoryEntry, RegisteredModel, Status
 
 _REGISTER_ATTEMPTS = 20
@@ -29,13 +29,14 @@ class Registry:
     database
         Holds the versions and their history.
     storage, root
-        Where the model files are: ``root/<model_id>/<sha256>.skops``.
+        Where the model files are: ``root/<model_id>/<sha256>.skops``, and ``.onnx`` beside it where there is one.
     """
 
     def __init__(self, database: Database, storage: StorageMap, root: str) -> None:
         self.database = database
         self.storage = storage
         self.root = root.rstrip("/")
+        self._cards: dict[tuple[str, int], ModelCard] = {}
 
     def register(
         self,
@@ -46,10 +47,16 @@ class Registry:
         card: ModelCard,
         metrics: Mapping[str, float],
         as_of: datetime,
+        onnx: bytes | None = None,
     ) -> RegisteredModel:
         """Store a trained model as the next version, a candidate; the same training key gives the same version.
 
-        The file is named by its content and written before the row, so that a row never points to nothing.
+        The files are named by their content and written before the row, so that a row never points to nothing.
+
+        Parameters
+        ----------
+        onnx
+            The file that ``card.onnx`` is about. A card that comes without it was another model's, and loses it.
         """
         known = self._by_training_key(model_id, training_key)
         if known is not None:
@@ -57,6 +64,10 @@ class Registry:
         sha256 = digest(model_bytes)
         uri = f"{model_id}/{sha256}.skops"
         self.storage.write(f"{self.root}/{uri}", model_bytes)
+        if onnx is not None:
+            self.storage.write(f"{self.root}/{onnx_uri(model_id, digest(onnx))}", onnx)
+        elif card.onnx is not None:
+            card = card.model_copy(update={"onnx": None})
         row = {
             "pipeline": pipeline,
             "status": "candidate",
@@ -86,6 +97,12 @@ class Registry:
         if row is None:
             raise self._unknown(model_id, version)
         return RegisteredModel.of(row)
+
+    def card(self, model_id: str, version: int) -> ModelCard:
+        """Return the card of a version; it never changes, so it is looked up once."""
+        if (model_id, version) not in self._cards:
+            self._cards[model_id, version] = self.get(model_id, version).card
+        return self._cards[model_id, version]
 
     def champion(self, model_id: str) -> RegisteredModel | None:
         """Return the version in production, or None while there is none."""
@@ -164,6 +181,18 @@ class Registry:
             raise refusal(registered, file, "it is gone") from error
         return load_verified(data, registered, file)
 
+    def read_onnx(self, registered: RegisteredModel) -> bytes | None:
+        """Return a version's ONNX file, None where it has none or it is gone; TamperedModelError if it is another."""
+        if registered.card.onnx is None:
+            return None
+        file = f"{self.root}/{onnx_uri(registered.model_id, registered.card.onnx.sha256)}"
+        try:
+            data = self.storage.read_bytes(file)
+        except FileNotFoundError:
+            return None
+        verify(data, registered.card.onnx.sha256, registered, file)
+        return data
+
     def _by_training_key(self, model_id: str, training_key: str) -> RegisteredModel | None:
         query = select(ModelVersion).filter_by(model_id=model_id, training_key=training_key)
         with self.database.session() as session:
@@ -187,6 +216,11 @@ class Registry:
         if known:
             return not_found(f"version of {model_id}", str(version), known, next_step=f"flywheel model show {model_id}")
         return not_found("model", model_id, self.model_ids(), next_step="flywheel model list")
+
+
+def onnx_uri(model_id: str, sha256: str) -> str:
+    """Return where a model's ONNX file is, relative to the registry's root."""
+    return f"{model_id}/{sha256}.onnx"
 
 
 def _locked_versions(session: Session, model_id: str) -> dict[int, ModelVersion]:

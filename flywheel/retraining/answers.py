@@ -38,7 +38,7 @@ def reference_answers(pipeline: Pipeline, candidate: Candidate, card: ModelCard,
     seen, unseen = _sample(known.filter(learned_from(first))), _sample(known.filter(~learned_from(first)))
 
     def answered(model: FittedModel, rows: pl.DataFrame) -> pl.DataFrame:
-        fields = answers_for(pipeline, card).fields(score(model.estimator, card, encode(rows, model.encoding)))
+        fields = answers_for(pipeline, card).fields(score(model.estimator, card.task, encode(rows, model.encoding)))
         return rows.with_columns(fields.to_struct(pipeline.inference.output_field))
 
     if not unseen.is_empty():

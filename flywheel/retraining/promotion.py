@@ -86,6 +86,7 @@ def _register(
         card=card,
         metrics=trained.evaluation.metrics,
         as_of=request.as_of,
+        onnx=trained.conversion.data,
     )
 
 

@@ -21,8 +21,6 @@ def samples_score(model: Any, matrix: Array) -> Array:
     model
         A fitted ``sklearn.ensemble.IsolationForest``.
     """
-    from sklearn.ensemble._iforest import _average_path_length
-
     rows = np.ascontiguousarray(matrix, dtype=np.float32)
     depths = np.zeros(rows.shape[0])
     for tree, features, lengths, below in zip(
@@ -34,6 +32,13 @@ def samples_score(model: Any, matrix: Array) -> Array:
     ):
         leaves = tree.tree_.apply(rows if features.size == rows.shape[1] else rows[:, features])
         depths += lengths[leaves] + below[leaves] - 1.0
+    return scores_at(model, depths)
+
+
+def scores_at(model: Any, depths: Array) -> Array:
+    """Return the scores of rows that end at ``depths``, summed over the trees."""
+    from sklearn.ensemble._iforest import _average_path_length
+
     expected = len(model.estimators_) * _average_path_length([model._max_samples])
     shares = np.divide(depths, expected, out=np.ones_like(depths), where=expected != 0)
     scores: Array = -(2**-shares)

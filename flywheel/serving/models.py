@@ -9,9 +9,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from flywheel.errors import NotFoundError, not_found
-from flywheel.registry.loading import LoadedModel
 from flywheel.registry.store import Registry
 from flywheel.registry.version import RegisteredModel
+from flywheel.serving.scorers import ServedModel, load_served
 
 _log = logging.getLogger("flywheel.serving")
 _RETRY_SECONDS = 30.0
@@ -41,14 +41,14 @@ class Models:
     def __init__(self, registry: Registry, capacity: int = 8) -> None:
         self.registry = registry
         self._capacity = capacity
-        self._champions: dict[str, LoadedModel] = {}
-        self._others: OrderedDict[tuple[str, int], LoadedModel] = OrderedDict()
+        self._champions: dict[str, ServedModel] = {}
+        self._others: OrderedDict[tuple[str, int], ServedModel] = OrderedDict()
         self._refused: dict[str, Refused] = {}
         self._unloaded: frozenset[str] = frozenset()
         self._loading = threading.RLock()
         self._using = threading.Lock()
 
-    def get(self, model_id: str, version: str = "") -> LoadedModel:
+    def get(self, model_id: str, version: str = "") -> ServedModel:
         """Return the champion (``""``) or the version asked for, loading it if need be.
 
         Raises
@@ -77,7 +77,7 @@ class Models:
                     champions |= self._promoted(registered)
             self._champions = champions
 
-    def load(self, model_id: str) -> LoadedModel:
+    def load(self, model_id: str) -> ServedModel:
         """Load a model's champion now, also after ``unload`` and after its file was refused."""
         with self._loading:
             self._unloaded -= {model_id}
@@ -105,7 +105,7 @@ class Models:
     def is_unloaded(self, model_id: str) -> bool:
         return model_id in self._unloaded
 
-    def _promoted(self, registered: RegisteredModel) -> dict[str, LoadedModel]:
+    def _promoted(self, registered: RegisteredModel) -> dict[str, ServedModel]:
         """Load a new champion and keep the one before it for the batches that are pinned to it."""
         name = registered.model_id
         refused = self._refused.get(name)
@@ -123,7 +123,7 @@ class Models:
         _log.info("serving %s", registered)
         return {name: loaded}
 
-    def _late_champion(self, model_id: str, version: str) -> LoadedModel | None:
+    def _late_champion(self, model_id: str, version: str) -> ServedModel | None:
         """The champion of a model that the last ``refresh`` did not know yet."""
         if version:
             return None
@@ -139,18 +139,18 @@ class Models:
             )
         raise not_found("model", model_id, self.registry.model_ids())
 
-    def _other(self, model_id: str, version: int) -> LoadedModel:
+    def _other(self, model_id: str, version: int) -> ServedModel:
         key = (model_id, version)
         with self._using:
             if key in self._others:
                 self._others.move_to_end(key)
                 return self._others[key]
         with self._loading:
-            loaded = self._others.get(key) or self.registry.load(model_id, version)
+            loaded = self._others.get(key) or load_served(self.registry, model_id, version)
             self._keep(loaded)
             return loaded
 
-    def _keep(self, loaded: LoadedModel) -> None:
+    def _keep(self, loaded: ServedModel) -> None:
         with self._using:
             self._others[loaded.registered.model_id, loaded.registered.version] = loaded
             self._others.move_to_end((loaded.registered.model_id, loaded.registered.version))

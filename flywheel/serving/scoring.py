@@ -9,7 +9,7 @@ import numpy as np
 from flywheel.inference.model_info import TensorInfo
 from flywheel.inference.tensors import Array
 from flywheel.registry.card import ModelCard
-from flywheel.serving.isolation_forest import samples_score
+from flywheel.serving.isolation_forest import samples_score, scores_at
 
 INPUT_NAME = "features"
 
@@ -28,8 +28,8 @@ def output_tensors(card: ModelCard) -> list[TensorInfo]:
     return [TensorInfo("value", "FP64", (-1,))]
 
 
-def score(model: Any, card: ModelCard, matrix: Array) -> dict[str, Array]:
-    """Ask a model about the rows of ``matrix``, shape ``[n, width]``.
+def score(model: Any, task: str, matrix: Array) -> dict[str, Array]:
+    """Ask an estimator about the rows of ``matrix``, shape ``[n, width]``.
 
     Returns
     -------
@@ -38,16 +38,33 @@ def score(model: Any, card: ModelCard, matrix: Array) -> dict[str, Array]:
         Anomaly: ``is_anomaly`` [n] and ``score`` [n] in (0, 1], the s(x) of F. T. Liu, K. M. Ting, Z.-H. Zhou,
         "Isolation Forest" (ICDM 2008): 0.5 is ordinary, close to 1 is an anomaly.
     """
-    if card.task == "classification":
+    if task == "classification":
         return {"probabilities": _as_float(model.predict_proba(matrix))}
-    if card.task == "anomaly":
-        return _anomaly(model, matrix)
+    if task == "anomaly":
+        forest = model.steps[-1][1] if hasattr(model, "steps") else model
+        samples = samples_score(model, matrix) if forest is model else model.score_samples(matrix)
+        return _anomaly(forest, _as_float(samples))
     return {"value": _as_float(model.predict(matrix))}
 
 
-def _anomaly(model: Any, matrix: Array) -> dict[str, Array]:
-    forest = model.steps[-1][1] if hasattr(model, "steps") else model
-    samples = _as_float(samples_score(model, matrix) if forest is model else model.score_samples(matrix))
+def score_from_sums(model: Any, task: str, sums: Array) -> dict[str, Array]:
+    """Return what ``score`` returns, from the sums ``[n, targets]`` of the model's trees, to the last bit.
+
+    It is the end of ``predict_proba``, ``predict`` and ``score_samples``, called with what comes before it.
+
+    Parameters
+    ----------
+    model
+        Histogram gradient boosting or an isolation forest, as ``flywheel.conversion.ensembles`` takes them.
+    """
+    if task == "classification":
+        return {"probabilities": _as_float(model._loss.predict_proba(np.asfortranarray(sums)))}
+    if task == "anomaly":
+        return _anomaly(model, scores_at(model, sums[:, 0]))
+    return {"value": _as_float(model._loss.link.inverse(sums.ravel()))}
+
+
+def _anomaly(forest: Any, samples: Array) -> dict[str, Array]:
     # predict() would score every row a second time; this is its definition.
     return {"score": -samples, "is_anomaly": samples - forest.offset_ < 0}
 

@@ -18,6 +18,7 @@ from flywheel.errors import FlywheelError
 from flywheel.registry.store import Registry
 from flywheel.serving.drain import Drain
 from flywheel.serving.models import Models
+from flywheel.serving.onnx_runtime import missing_package
 from flywheel.serving.servicer import InferenceServicer
 from flywheel.serving.settings import OPEN, ServerAccess
 from flywheel.serving.tls import server_credentials
@@ -145,6 +146,9 @@ def serve(registry: Registry, address: str, ready_file: Path | None = None, acce
 def _import_libraries() -> None:
     """Import what models are read and run with, so that the first request of the first model is not too slow."""
     import sklearn.ensemble  # noqa: F401
+
+    if missing_package("onnxruntime") is None:
+        import onnxruntime  # noqa: F401
 
 
 def _one_thread_a_request() -> None:

@@ -18,7 +18,7 @@ from flywheel.inference.model_info import TensorInfo
 from flywheel.registry.version import RegisteredModel
 from flywheel.serving.models import Models
 from flywheel.serving.requests import read_matrix, write_response
-from flywheel.serving.scoring import input_tensor, output_tensors, score
+from flywheel.serving.scoring import input_tensor, output_tensors
 from flywheel.serving.tokens import Refusals
 
 _log = logging.getLogger("flywheel.serving")
@@ -51,11 +51,12 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]  # 
 
     def ModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _statuses(context):
-            registered = self._models.get(request.name, request.version).registered
+            served = self._models.get(request.name, request.version)
+            registered = served.registered
             return pb.ModelMetadataResponse(
                 name=request.name,
                 versions=[str(number) for number in self._versions(registered)],
-                platform=f"sklearn_{registered.card.algorithm}",
+                platform=f"{served.scorer.runtime}_{registered.card.algorithm}",
                 inputs=[_described(input_tensor(registered.card))],
                 outputs=[_described(tensor) for tensor in output_tensors(registered.card)],
             )
@@ -69,9 +70,9 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]  # 
 
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _statuses(context):
-            loaded = self._models.get(request.model_name, request.model_version)
-            outputs = score(loaded.model, loaded.registered.card, read_matrix(request, loaded.registered))
-            return write_response(request, loaded.registered, outputs)
+            served = self._models.get(request.model_name, request.model_version)
+            outputs = served.scorer.score(read_matrix(request, served.registered))
+            return write_response(request, served.registered, outputs)
 
     def RepositoryIndex(self, request: Any, context: grpc.ServicerContext) -> Any:
         registry = self._models.registry

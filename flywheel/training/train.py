@@ -7,9 +7,11 @@ from datetime import datetime
 
 import polars as pl
 
+from flywheel.conversion.convert import Conversion, convert
 from flywheel.errors import ManifestError
 from flywheel.manifest.pipeline import Pipeline
 from flywheel.manifest.training import TrainingConfig
+from flywheel.records.encode import encode
 from flywheel.registry.card import ModelCard
 from flywheel.registry.loading import LoadedModel
 from flywheel.training.evaluate import Evaluation, evaluate
@@ -33,6 +35,8 @@ class Candidate:
         How it and the champion did on the same hold-out.
     importance
         What each feature is worth to it there; empty unless the manifest weighs drift by it.
+    conversion
+        ``model`` in the form that the model server answers from.
     """
 
     model: FittedModel
@@ -41,6 +45,7 @@ class Candidate:
     champion: Evaluation | None
     decision: GateDecision
     importance: dict[str, float]
+    conversion: Conversion
 
 
 def train_candidate(rows: pl.DataFrame, pipeline: Pipeline, champion: LoadedModel | None) -> Candidate | NotEnoughData:
@@ -89,6 +94,8 @@ def card_of(
         baseline_id=baseline_id,
         correction=candidate.evaluation.correction,
         importance=candidate.importance,
+        onnx=candidate.conversion.file,
+        onnx_refusal=candidate.conversion.refusal,
     )
 
 
@@ -113,4 +120,5 @@ def _compare(
     final = fit(rows, pipeline, training) if decision.passed and training.refit else model
     is_asked = pipeline.drift is not None and pipeline.drift.importance == "model"
     importance = permutation_importance(model, split.holdout) if is_asked else {}
-    return Candidate(final, model, evaluation, theirs, decision, importance)
+    conversion = convert(final.estimator, training.task, encode(rows, final.encoding))
+    return Candidate(final, model, evaluation, theirs, decision, importance, conversion)

@@ -115,7 +115,7 @@ def assert_answered_by(registry: Registry, version: int, rows: pl.DataFrame) -> 
     """Fail unless these rows' scores are what this version says."""
     loaded = registry.load(MODEL, version)
     card = loaded.registered.card
-    probabilities = score(loaded.model, card, encode(rows, card.encoding))["probabilities"]
+    probabilities = score(loaded.model, card.task, encode(rows, card.encoding))["probabilities"]
     expected = probabilities[:, card.classes.index(card.target or "")]
     np.testing.assert_array_equal(rows["prediction"].struct.field("score").to_numpy(), expected)
 

@@ -126,6 +126,17 @@ def test_an_unavailable_server_is_asked_again(fake, tensors, retries, failed):
     assert len(fake.requests) == retries + 1
 
 
+def test_a_large_request_is_asked_again_too(fake, tensors):
+    def answer(matrix, context):
+        if len(fake.requests) == 1:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
+        return tensors.probabilities(matrix, context)
+
+    fake.answer = answer
+    assert errors_of(fake.address, np.tile(MATRIX, (100, 1)), batch_size=100_000, max_retries=1) == []
+    assert len(fake.requests) == 2
+
+
 def test_other_errors_are_not_asked_again(fake):
     fake.answer = lambda matrix, context: context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such column")
     assert errors_of(fake.address, max_retries=4) == ["INVALID_ARGUMENT: no such column"]
