@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from flywheel.errors import FlywheelError, not_found
-from flywheel.lake.storage import Location, StorageMap
-from flywheel.lake.tables import PipelineTables, pipeline_tables
-from flywheel.manifest.documents import ModelServerSpec, SinkSpec, SourceSpec, StorageSpec
-from flywheel.manifest.pipeline import Pipeline
-from flywheel.manifest.schema import output_schema
-from flywheel.metadata.database import Database
-from flywheel.metadata.ledger import InferencePlan, JoinPlan, Ledger
-from flywheel.metadata.revisions import Revisions
-from flywheel.registry.store import Registry
-from flywheel.workspace import Workspace
+
+if TYPE_CHECKING:
+    # Whoever deploys or starts a flow imports this; Polars, DuckDB and SQLAlchemy come with the first pipeline opened.
+    from flywheel.lake.storage import Location, StorageMap
+    from flywheel.lake.tables import PipelineTables
+    from flywheel.manifest.documents import ModelServerSpec, SinkSpec, SourceSpec, StorageSpec
+    from flywheel.manifest.pipeline import Pipeline
+    from flywheel.metadata.database import Database
+    from flywheel.metadata.ledger import InferencePlan, JoinPlan, Ledger
+    from flywheel.registry.store import Registry
+    from flywheel.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ class PipelineContext:
 
     @cached_property
     def tables(self) -> PipelineTables:
+        from flywheel.lake.tables import pipeline_tables
+        from flywheel.manifest.schema import output_schema
+
         schema = output_schema(self.pipeline)
         if self.pipeline.inference.output_field not in schema:
             raise FlywheelError(
@@ -81,16 +86,22 @@ class PipelineContext:
 
     @cached_property
     def registry(self) -> Registry:
+        from flywheel.registry.store import Registry
+
         return Registry(self.database, self.storage, f"{self.workspace.lake}/models")
 
     @cached_property
     def records(self) -> Ledger[InferencePlan]:
         """The ledger of the pipeline's batches of records."""
+        from flywheel.metadata.ledger import InferencePlan, Ledger
+
         return Ledger(self.database, self.name, "records", InferencePlan)
 
     @cached_property
     def feedback(self) -> Ledger[JoinPlan]:
         """The ledger of the pipeline's batches of feedback events."""
+        from flywheel.metadata.ledger import JoinPlan, Ledger
+
         return Ledger(self.database, self.name, "feedback", JoinPlan)
 
     @property
@@ -105,6 +116,8 @@ class PipelineContext:
 
     def at_revision(self, number: int) -> PipelineContext:
         """Return this pipeline as it was at another revision, for a batch that was planned then."""
+        from flywheel.metadata.revisions import Revisions
+
         if number == self.revision:
             return self
         pinned = Revisions(self.database).get(self.name, number)
@@ -113,6 +126,8 @@ class PipelineContext:
 
 def open_pipeline(workspace: Workspace, name: str, connections: Connections) -> PipelineContext:
     """Open the newest revision of the pipeline called ``name``."""
+    from flywheel.metadata.revisions import Revisions
+
     database = workspace.database()
     database.require()
     revision = Revisions(database).current(name)

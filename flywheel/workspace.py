@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr
 
-from flywheel.lake.storage import StorageMap
-from flywheel.manifest.documents import StorageSpec
 from flywheel.manifest.fields import AwsBlock, Url
-from flywheel.metadata.database import Database
 from flywheel.settings import Settings
+
+if TYPE_CHECKING:
+    # SQLAlchemy takes longer to import than all that only reads the settings.
+    from flywheel.lake.storage import StorageMap
+    from flywheel.manifest.documents import StorageSpec
+    from flywheel.metadata.database import Database
 
 
 class Workspace(Settings):
@@ -38,11 +42,16 @@ class Workspace(Settings):
 
     def database(self) -> Database:
         """Open the metadata database; default: SQLite in the workspace's home."""
+        from flywheel.metadata.database import Database
+
         url = self.database_url.get_secret_value() if self.database_url else None
         return Database(url or f"sqlite:///{self.home.absolute()}/metadata.db")
 
     def storage(self, others: tuple[StorageSpec, ...] = ()) -> StorageMap:
         """Return the storage of the lake and of ``others`` (the workspace's Storage documents)."""
+        from flywheel.lake.storage import StorageMap
+        from flywheel.manifest.documents import StorageSpec
+
         lake = StorageSpec(
             prefix=self.lake,
             root=self.lake,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -84,12 +84,7 @@ class StorageMap:
 
     def read_bytes(self, uri: str) -> bytes:
         """Return a file's content; FileNotFoundError when there is none."""
-        location = self.resolve(uri)
-        if location.is_local:
-            return Path(location.uri).read_bytes()
-        store, name = _store_of(location)
-        with reaching(location):
-            return bytes(obstore.get(store, name).bytes())
+        return read_file(self.resolve(uri))
 
     def exists(self, uri: str) -> bool:
         location = self.resolve(uri)
@@ -105,23 +100,14 @@ class StorageMap:
 
     def write(self, uri: str, data: bytes) -> None:
         """Write a whole file, over one that is there."""
-        location = self.resolve(uri)
-        store, name = _store_of(location)
-        with reaching(location):
-            obstore.put(store, name, data, use_multipart=False)
+        write_file(self.resolve(uri), data)
 
     def write_once(self, uri: str, data: bytes) -> bool:
         """Write a file unless one is there; return whether this call wrote it. Of several writers one wins.
 
         False may also mean that an earlier attempt of this call wrote it, whose answer was lost.
         """
-        location = self.resolve(uri)
-        store, name = _store_of(location)
-        try:
-            persistently(location, lambda: obstore.put(store, name, data, mode="create"))
-        except AlreadyExistsError:
-            return False
-        return True
+        return put_new(self.resolve(uri), data) is not None
 
     def delete(self, uri: str) -> None:
         """Remove a file; nothing happens when there is none."""
@@ -153,14 +139,55 @@ class StorageMap:
         return sorted(self.storages, key=lambda spec: len(spec.prefix), reverse=True)
 
 
+def read_file(location: Location) -> bytes:
+    """Return a file's content; FileNotFoundError when there is none."""
+    if location.is_local:
+        return Path(location.uri).read_bytes()
+    store, name = _store_of(location)
+    with reaching(location):
+        return bytes(obstore.get(store, name).bytes())
+
+
+def write_file(location: Location, data: bytes) -> None:
+    """Write a whole file, over one that is there."""
+    store, name = _store_of(location)
+    with reaching(location):
+        obstore.put(store, name, data, use_multipart=False)
+
+
+def put_new(location: Location, data: bytes) -> str | None:
+    """Write a file unless one is there; return its mark (see ``file_mark``), or None where one was there."""
+    store, name = _store_of(location)
+    try:
+        return persistently(location, lambda: obstore.put(store, name, data, mode="create"))["e_tag"] or ""
+    except AlreadyExistsError:
+        return None
+
+
+def file_mark(location: Location) -> str | None:
+    """Return what a file's content is known by, as its store says; None where there is no file."""
+    store, name = _store_of(location)
+    try:
+        with reaching(location):
+            return obstore.head(store, name)["e_tag"] or ""
+    except FileNotFoundError:
+        return None
+
+
 def open_store(location: Location) -> ObjectStore:
     """Return the object store whose root is ``location``."""
     if location.is_local:
         with reaching(location):
             return LocalStore(prefix=location.uri, mkdir=True)
-    bucket, _, prefix = location.uri.removeprefix("s3://").partition("/")
-    config = cast("S3Config", location.options)
-    return S3Store(bucket, prefix=prefix or None, config=config, retry_config=obstore_retries(location))
+    return _s3_store(location.uri, tuple(location.options.items()), location.timeout_seconds)
+
+
+@lru_cache(maxsize=64)
+def _s3_store(uri: str, options: tuple[tuple[str, str], ...], timeout_seconds: float) -> S3Store:
+    # Kept, as its connections are: each would be opened anew for every file.
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    retries = obstore_retries(Location(uri, timeout_seconds=timeout_seconds))
+    return S3Store(bucket, prefix=prefix or None, config=cast("S3Config", dict(options)), retry_config=retries)
 
 
 def _store_of(location: Location) -> tuple[ObjectStore, str]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import duckdb
 import polars as pl
 
 from flywheel.lake.delta import append_once, newest_number, open_table
 from flywheel.lake.options import polars_options
 from flywheel.lake.storage import Location
 from flywheel.lake.trouble import reaching
+
+if TYPE_CHECKING:
+    import duckdb
 
 TableName = Literal["predictions", "rescored", "feedback", "labels", "profiles", "quarantine"]
 UTC_TIME = pl.Datetime("us", "UTC")
@@ -40,6 +42,7 @@ FEEDBACK = pl.Schema(
         "label": STRING,
         "confidence": NUMBER,
         "batch_id": INTEGER,
+        "sample_key": INTEGER,
         "date": DATE,
     }
 )
@@ -106,7 +109,7 @@ class LakeTable:
         if rows.is_empty():
             return False
         ordered = rows.select(self.schema.names()).cast(dict(self.schema))  # type: ignore[arg-type]
-        return append_once(self.location, ordered.to_arrow(), app, number, partition_by=["date"])
+        return append_once(self.location, ordered, app, number, partition_by=["date"])
 
     def version(self) -> int | None:
         """Return the table's newest version, None while there is no table."""

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from deltalake.exceptions import DeltaError, TableNotFoundError
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
-from polars.exceptions import PolarsError
 
 from flywheel.errors import DiskFullError, FlywheelError, StorageDownError, StorageError
 
@@ -47,10 +45,10 @@ def reaching(location: Location) -> Iterator[None]:
     """
     try:
         yield
-    except (FileNotFoundError, TableNotFoundError, AlreadyExistsError):
+    except (FileNotFoundError, AlreadyExistsError):
         raise
-    except (BaseError, DeltaError, OSError, PolarsError) as error:
-        told = _told(location, error)
+    except Exception as error:
+        told = _told(location, error) if _is_trouble(error) else None
         if told is None:
             raise
         raise told from error
@@ -66,6 +64,16 @@ def persistently(location: Location, action: Callable[[], T]) -> T:
             continue
     with reaching(location):
         return action()
+
+
+def _is_trouble(error: Exception) -> bool:
+    # Imported once something has gone wrong: commands that only ask the metadata need neither library.
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+    from polars.exceptions import PolarsError
+
+    return isinstance(error, BaseError | DeltaError | OSError | PolarsError) and not isinstance(
+        error, TableNotFoundError
+    )
 
 
 def _told(location: Location, error: Exception) -> FlywheelError | None:

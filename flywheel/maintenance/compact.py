@@ -11,14 +11,13 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import obstore
 import polars as pl
-import polars.selectors as cs
 from deltalake import DeltaTable
 
 from flywheel.errors import FlywheelError
+from flywheel.lake.commit import statistics
 from flywheel.lake.delta import open_table
 from flywheel.lake.options import polars_options
 from flywheel.lake.storage import Location, StorageMap, open_store
@@ -115,7 +114,7 @@ def _write_one(table: DeltaTable, location: Location, group: list[DataFile]) -> 
     )
     with reaching(location):
         rows.sink_parquet(f"{location.uri}/{path}", compression="zstd", storage_options=options)
-        stats = _stats(pl.scan_parquet(f"{location.uri}/{path}", storage_options=options))
+        stats = statistics(pl.scan_parquet(f"{location.uri}/{path}", storage_options=options))
         expected = rows.select(pl.len()).collect().item()
         size = obstore.head(open_store(location), path)["size"]
     if stats["numRecords"] != expected:
@@ -125,18 +124,6 @@ def _write_one(table: DeltaTable, location: Location, group: list[DataFile]) -> 
             next_step="run maintain again; if this comes again, the file system loses what is written to it",
         )
     return DataFile(path, group[0].date, size, stats["numRecords"], json.dumps(stats))
-
-
-def _stats(rows: pl.LazyFrame) -> dict[str, Any]:
-    """What readers skip files by, of the columns whose smallest and largest values can be written down exactly."""
-    whole = cs.integer()
-    found = rows.select(
-        pl.len().alias("numRecords"),
-        pl.struct(whole.min()).alias("minValues"),
-        pl.struct(whole.max()).alias("maxValues"),
-        pl.struct(whole.null_count()).alias("nullCount"),
-    ).collect()
-    return dict(found.row(0, named=True))
 
 
 def _schema_of_files(table: DeltaTable) -> pl.Schema:

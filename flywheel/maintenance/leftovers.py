@@ -1,7 +1,8 @@
 """Deletes what killed runs left beside the tables, once nobody can be about to use it.
 
 A run that is killed between writing a file and noting it leaves the file: a model that was never registered, its
-baseline, an export that was never published, a batch under a temporary name. Its next run writes them anew.
+baseline, an export that was never published, a batch under a temporary name, one that was scored ahead. Its next run
+writes them anew.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Leftovers = Iterator[tuple[str, StoredFile]]
 def remove_leftovers(context: PipelineContext) -> Freed:
     """Delete the leftovers of a pipeline that are older than its grace period."""
     limit = datetime.now(UTC) - context.pipeline.spec.retention.grace
-    found = [*_models(context), *_baselines(context), *_exports(context), *_unplanned(context)]
+    found = [*_models(context), *_baselines(context), *_exports(context), *_unplanned(context), *_halves(context)]
     old = [(folder, file) for folder, file in found if file.modified < limit]
     for folder, file in old:
         context.storage.delete(f"{folder}/{file.path}")
@@ -89,6 +90,12 @@ def _unplanned(context: PipelineContext) -> Leftovers:
     newest = context.records.latest()
     last = newest.number if newest else 0
     yield from ((folder, file) for file in files if (name := _STAGED.match(file.path)) and int(name[1]) > last)
+
+
+def _halves(context: PipelineContext) -> Leftovers:
+    """Batches that were scored ahead, and selected rows, that the run which wanted them did not come to."""
+    for folder in (context.folder("drafts"), context.folder("export-parts")):
+        yield from ((folder, file) for file in context.storage.list_files(folder))
 
 
 def _half_written(context: PipelineContext) -> Iterator[Path]:

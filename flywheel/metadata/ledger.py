@@ -102,12 +102,7 @@ class Ledger(Generic[PlanT]):
     def progress(self) -> dict[str, Progress]:
         """Return how far the planned batches have read each part of the source."""
         with self._database.session() as session:
-            rows = session.scalars(
-                select(SourceProgress).where(
-                    SourceProgress.pipeline == self._pipeline, SourceProgress.feed == self._feed
-                )
-            )
-            return {row.part: Progress(rows=row.rows, mark=row.mark) for row in rows}
+            return self._progress(session)
 
     def next_batch(
         self, make_plan: Callable[[Mapping[str, Progress]], PlanT | None], *, revision: int, as_of: datetime
@@ -116,10 +111,13 @@ class Ledger(Generic[PlanT]):
 
         ``make_plan`` is called with the progress so far and answers None when there is nothing to do.
         """
-        newest = self.latest()
-        if newest and not newest.committed:
-            return newest
-        plan = make_plan(self.progress())
+        with self._database.session() as session:
+            row = self._newest(session)
+            newest = self._entry(row) if row else None
+            if newest and not newest.committed:
+                return newest
+            progress = self._progress(session)
+        plan = make_plan(progress)
         if plan is None:
             return None
         number = newest.number + 1 if newest else 1
@@ -168,6 +166,12 @@ class Ledger(Generic[PlanT]):
         with self._database.session() as session:
             row = session.scalar(wanted if before is None else wanted.where(Batch.number < before))
             return self._entry(row) if row else None
+
+    def _progress(self, session: Session) -> dict[str, Progress]:
+        rows = session.scalars(
+            select(SourceProgress).where(SourceProgress.pipeline == self._pipeline, SourceProgress.feed == self._feed)
+        )
+        return {row.part: Progress(rows=row.rows, mark=row.mark) for row in rows}
 
     def _newest(self, session: Session) -> Batch | None:
         mine = (Batch.pipeline == self._pipeline, Batch.feed == self._feed)

@@ -23,7 +23,7 @@ class DeltaSink:
             return 0
         # Several pipelines may share the table: each has its own sequence of numbers.
         app = f"flywheel-sink/{self._name}/{batch.pipeline}"
-        append_once(self._location, batch.rows.to_arrow(), app, batch.number, partition_by=[])
+        append_once(self._location, batch.rows, app, batch.number, partition_by=[])
         return batch.rows.height
 
 

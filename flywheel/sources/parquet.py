@@ -1,4 +1,7 @@
-"""Parquet: only the columns that are needed, and only the row groups that hold the rows."""
+"""Parquet: only the columns that are needed, and only the row groups that hold the rows.
+
+A row group is decoded whole, and usually holds the rows of many batches: the last ones are kept for the next batch.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +20,31 @@ from flywheel.sources.base import Slice
 from flywheel.sources.formats import Peek, UnreadableFileError, changed_file
 from flywheel.sources.stored import PartFile
 
+# Bytes of decoded columns that are kept.
+_MOST_KEPT = 256 * 1024 * 1024
+
 
 class ParquetFormat:
     """Reads Parquet files; a position is a row number. Columns keep their types."""
 
+    def __init__(self) -> None:
+        self._kept = _Decoded()
+
     def peek(self, file: PartFile, position: int, limit: int, paths: Sequence[JsonPath]) -> Peek:
-        with _opened(file) as parquet:
-            total = parquet.metadata.num_rows
+        with _complaints():
+            parquet = self._kept.opened(file)
+            total = parquet.rows
             stop = max(position, min(position + limit, total))
-            frame = _read_rows(parquet, position, stop, paths)
+            frame = parquet.read(position, stop, paths)
         return Peek(pick_values(frame, paths), np.arange(position + 1, stop + 1), stop >= total)
 
     def read(self, file: PartFile, piece: Slice, paths: Sequence[JsonPath]) -> Records:
         try:
-            with _opened(file) as parquet:
-                if parquet.metadata.num_rows < piece.stop:
+            with _complaints():
+                parquet = self._kept.opened(file)
+                if parquet.rows < piece.stop:
                     raise changed_file(file, piece)
-                frame = _read_rows(parquet, piece.start, piece.stop, paths)
+                frame = parquet.read(piece.start, piece.stop, paths)
         except UnreadableFileError as error:
             # Its rows were counted when it was planned, so every one of them is accounted for.
             return unreadable_records(piece.part, piece.start, piece.rows, f"is in a damaged file: {error}", paths)
@@ -41,10 +52,9 @@ class ParquetFormat:
 
 
 @contextmanager
-def _opened(file: PartFile) -> Iterator[pq.ParquetFile]:
+def _complaints() -> Iterator[None]:
     try:
-        with file.open() as stream, pq.ParquetFile(stream) as parquet:
-            yield parquet
+        yield
     except (pa.ArrowException, pl.exceptions.PolarsError, KeyError, ValueError) as error:
         raise UnreadableFileError(_first_line(error)) from error
     except OSError as error:
@@ -54,18 +64,72 @@ def _opened(file: PartFile) -> Iterator[pq.ParquetFile]:
         raise UnreadableFileError(_first_line(error)) from error
 
 
-def _read_rows(parquet: pq.ParquetFile, start: int, stop: int, paths: Sequence[JsonPath]) -> pl.DataFrame:
-    bounds = np.cumsum([0] + [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)])
-    groups = [i for i in range(parquet.num_row_groups) if bounds[i] < stop and bounds[i + 1] > start]
-    leaves = _leaves(parquet.schema_arrow, paths)
-    if not groups or not leaves:
-        return pl.DataFrame(height=stop - start)
-    table = parquet.read_row_groups(groups, columns=leaves, use_threads=True)
-    return _to_frame(table.slice(start - int(bounds[groups[0]]), stop - start))
+class _Decoded:
+    """The file that was read last, with what was decoded of it."""
+
+    def __init__(self) -> None:
+        self._mark: object = None
+        self._parquet: _Parquet | None = None
+
+    def opened(self, file: PartFile) -> _Parquet:
+        """Return the file as it is now; only its end is read, and that only if it is another than before."""
+        mark = file.mark()
+        if self._parquet is None or self._mark != mark:
+            with file.open() as stream:
+                self._parquet = _Parquet(file, pq.read_metadata(stream))
+            self._mark = mark
+        return self._parquet
+
+
+class _Parquet:
+    """A Parquet file as it was when its end was read."""
+
+    def __init__(self, file: PartFile, metadata: pq.FileMetaData) -> None:
+        self._file = file
+        self._metadata = metadata
+        self._schema = metadata.schema.to_arrow_schema()
+        sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        self._bounds = np.cumsum([0, *sizes])
+        self._last: dict[tuple[str, ...], tuple[int, pa.Table]] = {}
+
+    @property
+    def rows(self) -> int:
+        return int(self._metadata.num_rows)
+
+    def read(self, start: int, stop: int, paths: Sequence[JsonPath]) -> pl.DataFrame:
+        """Return the rows ``start`` to ``stop`` (exclusive) with the columns that ``paths`` begin with."""
+        bounds = self._bounds
+        groups = [i for i in range(len(bounds) - 1) if bounds[i] < stop and bounds[i + 1] > start]
+        leaves = tuple(_leaves(self._schema, paths))
+        if not groups or not leaves:
+            return pl.DataFrame(height=stop - start)
+        tables = list(self._tables(groups, leaves))
+        if bounds[groups[-1] + 1] > stop:
+            self._keep(leaves, groups[-1], tables[-1])
+        return _to_frame(pa.concat_tables(tables).slice(start - int(bounds[groups[0]]), stop - start))
+
+    def _tables(self, groups: list[int], leaves: tuple[str, ...]) -> Iterator[pa.Table]:
+        """Yield the columns of row groups; the last table is of the last group alone."""
+        kept, table = self._last.pop(leaves, (None, None))
+        if kept == groups[0]:
+            yield table
+            groups = groups[1:]
+        if not groups:
+            return
+        with self._file.open() as stream, pq.ParquetFile(stream, metadata=self._metadata) as parquet:
+            read = parquet.read_row_groups(groups, columns=list(leaves), use_threads=True)
+        read.validate(full=True)  # Polars trusts Arrow's text to be UTF-8, and Arrow trusts the file's
+        last = int(self._bounds[groups[-1]] - self._bounds[groups[0]])
+        yield read.slice(0, last)
+        yield read.slice(last)
+
+    def _keep(self, leaves: tuple[str, ...], group: int, table: pa.Table) -> None:
+        """Keep a row group that has more rows than were asked for."""
+        if table.nbytes <= _MOST_KEPT:
+            self._last[leaves] = (group, table)
 
 
 def _to_frame(table: pa.Table) -> pl.DataFrame:
-    table.validate(full=True)  # Polars trusts Arrow's text to be UTF-8, and Arrow trusts the file's
     schema = pa.schema([field.with_type(_in_utc(field.type)) for field in table.schema])
     try:
         return pl.DataFrame(table if schema == table.schema else table.cast(schema)).rechunk()

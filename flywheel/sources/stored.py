@@ -46,6 +46,11 @@ class PartFile:
         """Return the size of the file as it is now."""
         return obstore.head(self.store, self.path)["size"]
 
+    def mark(self) -> tuple[str, int, str | None]:
+        """Return what tells the file as it is now from any other: its path, its size, its store's mark of it."""
+        found = obstore.head(self.store, self.path)
+        return self.path, found["size"], found["e_tag"]
+
     def open(self) -> RangeReader:
         """Return a seekable reader of the whole file as it is now."""
         return RangeReader(self, self.current_size())

@@ -34,7 +34,7 @@ def append(location: Location, number: int, day: str | None = None, extra: bool 
     if extra:
         batch = batch.with_columns(extra=pl.lit(1.5)).select("prediction_id", "batch_id", "score", "prediction",
                                                              "extra", "date")  # fmt: skip
-    return append_once(location, batch.to_arrow(), APP, number, partition_by=["date"])
+    return append_once(location, batch, APP, number, partition_by=["date"])
 
 
 def made(folder: Path, batches: int = 9) -> Location:

@@ -163,6 +163,8 @@ def test_leftovers_of_killed_runs_go_when_they_are_old(parcels: Parcels) -> None
         left_behind(lake / "baselines" / MODEL / f"{MODEL}-0123456789.parquet"),
         left_behind(lake / "parcels" / "staging" / "0000000999.arrow"),
         left_behind(lake / "parcels" / "staging" / "0000000003.arrow#2"),
+        left_behind(lake / "parcels" / "drafts" / "0000000003-0123456789abcdef.arrow"),
+        left_behind(lake / "parcels" / "export-parts" / "parcels.20240301T000000Z" / "1-1-1" / "2024-03-01.arrow"),
         left_behind(parcels.root / "exports" / "parcels.20240301T000000Z" / "date=2024-03-01" / "part-0.parquet"),
     ]
     assert run(maintain, parcels, known_after(DAYS)).leftovers_deleted == 0
