@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import duckdb
 import polars as pl
 
 from flywheel.errors import FlywheelError
-from flywheel.export.rates import key_limit, positive_label, rates_of
-from flywheel.lake import sql
+from flywheel.export.classes import SCORE, Classes, sample_by_class, sample_reservoir
+from flywheel.export.rates import positive_label, rates_of
+from flywheel.feedback.winning import stated_by
 from flywheel.manifest.pipeline import Pipeline
 from flywheel.manifest.schema import output_schema
 from flywheel.manifest.training import ExportConfig
@@ -35,7 +35,9 @@ def logged_columns(pipeline: Pipeline) -> list[str]:
     return output_schema(pipeline).names()
 
 
-def select_training_rows(connection: duckdb.DuckDBPyConnection, pipeline: Pipeline, as_of: datetime) -> pl.DataFrame:
+def select_training_rows(
+    predictions: pl.LazyFrame, labels: pl.LazyFrame, pipeline: Pipeline, as_of: datetime
+) -> pl.DataFrame:
     """Return the rows that an export at ``as_of`` has, in the order of event time and id.
 
     A prediction is labelled by its most confident label, then the earliest event, then the label's text. Predictions
@@ -44,9 +46,8 @@ def select_training_rows(connection: duckdb.DuckDBPyConnection, pipeline: Pipeli
 
     Parameters
     ----------
-    connection
-        Has the relations ``predictions`` and ``labels``, with the columns of the lake's tables; gets the temporary
-        relations ``candidates`` and ``winning_labels``.
+    predictions, labels
+        Rows of the lake's tables, which the caller is ``reaching``; those of some dates give the rows of these dates.
     as_of
         Labels received later and predictions made later are not seen.
 
@@ -57,24 +58,28 @@ def select_training_rows(connection: duckdb.DuckDBPyConnection, pipeline: Pipeli
         weighted counts estimate those of all labelled rows without bias (Horvitz and Thompson, 1952).
     """
     config = export_config(pipeline)
-    _create_candidates(connection, pipeline, config)
-    connection.execute(sql.load("resolve_labels"), {"as_of": as_of, "min_confidence": config.min_confidence})
-    rows = _sample(connection, pipeline, config, as_of)
-    return _one_row_an_id(_in_schema(rows, training_schema(pipeline)))
+    logged = _logged(predictions, pipeline, config).filter(pl.col("predicted_at") <= as_of)
+    stated = labels.filter(stated_by(as_of, config.min_confidence))
+    if config.sampling.strategy == "reservoir":
+        rows = sample_reservoir(logged, stated, config.sampling.size or 0)
+    else:
+        classes = Classes.of(rates_of(config.sampling), positive_label(pipeline, config.sampling))
+        rows = sample_by_class(logged, stated, classes)
+    ordered = rows.sort("event_time", "prediction_id", "predicted_at", "batch_id")
+    return one_row_an_id(_in_schema(ordered, training_schema(pipeline)))
 
 
-def _create_candidates(connection: duckdb.DuckDBPyConnection, pipeline: Pipeline, config: ExportConfig) -> None:
-    """Name the columns that are read, and the score, so that the statements need no name from the manifest."""
-    predictions = connection.table("predictions")
-    known = set(predictions.columns)
-    columns = [_quote(name) for name in logged_columns(pipeline) if name in known]
-    score = "NULL::DOUBLE"
+def _logged(predictions: pl.LazyFrame, pipeline: Pipeline, config: ExportConfig) -> pl.LazyFrame:
+    """Return the columns that are exported, and the score where it decides what is kept."""
+    known = set(predictions.collect_schema().names())
+    columns = [name for name in logged_columns(pipeline) if name in known]
+    score = pl.lit(None, pl.Float64)
     if config.sampling.strategy == "hard_negative":
-        score = _score_column(pipeline)
-    predictions.project(", ".join([*columns, f'{score} AS "sampling score"'])).create_view("candidates", replace=True)
+        score = _score(pipeline)
+    return predictions.select(*columns, score.alias(SCORE))
 
 
-def _score_column(pipeline: Pipeline) -> str:
+def _score(pipeline: Pipeline) -> pl.Expr:
     output = pipeline.inference.output_field
     struct = output_schema(pipeline).get(output)
     if not isinstance(struct, pl.Struct) or "score" not in {field.name for field in struct.fields}:
@@ -83,31 +88,7 @@ def _score_column(pipeline: Pipeline) -> str:
             state="nothing was exported",
             next_step="choose another sampling strategy for training_export",
         )
-    return f'{_quote(output)}."score"'
-
-
-def _sample(
-    connection: duckdb.DuckDBPyConnection, pipeline: Pipeline, config: ExportConfig, as_of: datetime
-) -> pl.DataFrame:
-    sampling = config.sampling
-    if sampling.strategy == "reservoir":
-        return _query(connection, "sample_reservoir", {"as_of": as_of, "size": sampling.size})
-    rates = rates_of(sampling)
-    parameters: dict[str, object] = {
-        "as_of": as_of,
-        "positive_label": positive_label(pipeline, sampling),
-        "positive_rate": rates.positive,
-        "negative_rate": rates.negative,
-        "positive_limit": key_limit(rates.positive),
-        "negative_limit": key_limit(rates.negative),
-        "hard_threshold": rates.hard_threshold,
-    }
-    return _query(connection, "sample_labelled_rows", parameters)
-
-
-def _query(connection: duckdb.DuckDBPyConnection, name: str, parameters: dict[str, object]) -> pl.DataFrame:
-    rows: pl.DataFrame = connection.sql(sql.load(name), params=parameters).pl()
-    return rows
+    return pl.col(output).struct.field("score")
 
 
 def _in_schema(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
@@ -119,11 +100,8 @@ def _in_schema(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     return rows.select(columns)
 
 
-def _one_row_an_id(rows: pl.DataFrame) -> pl.DataFrame:
+def one_row_an_id(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the first row of each ``prediction_id``."""
     if rows["prediction_id"].n_unique() == rows.height:
         return rows
     return rows.unique(subset="prediction_id", keep="first", maintain_order=True)
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -13,6 +13,7 @@ from flywheel.errors import FlywheelError
 from flywheel.feedback.absence import absence_labels, absence_rule, next_considered
 from flywheel.feedback.ingest import Events, event_paths, label_events
 from flywheel.feedback.join import JoinBatch, Joined, join_feedback
+from flywheel.feedback.waiting import forget_before, recall, remember
 from flywheel.manifest.documents import SourceSpec
 from flywheel.manifest.feedback import FeedbackConfig
 from flywheel.metadata.ledger import JoinPlan, LedgerEntry
@@ -82,13 +83,15 @@ def join_events(context: PipelineContext, entry: LedgerEntry[JoinPlan], events: 
         previous_as_of=entry.plan.previous_as_of,
         last_logged=entry.plan.last_logged,
         max_delay=feedback.max_delay,
+        waiting=recall(context, entry.number - 1),
     )
     joined = join_feedback(context.tables, batch)
     rule = absence_rule(feedback)
     if rule is None:
         return joined
     absent = absence_labels(context.tables, rule, entry.plan, entry.number, entry.as_of, joined.labels)
-    return Joined(pl.concat([joined.labels, absent]), replace(joined.counts, absent=absent.height))
+    counts = replace(joined.counts, absent=absent.height)
+    return replace(joined, labels=pl.concat([joined.labels, absent]), counts=counts)
 
 
 def commit_labels(
@@ -96,12 +99,14 @@ def commit_labels(
 ) -> Mapping[str, int]:
     """Append a batch's label rows, exactly once, and commit it; return what was counted."""
     context.tables.labels.append_once(joined.labels, _app(context), entry.number)
+    remember(context, entry.number, joined.waiting)
     counts = {
         "events": events.rows.height + events.quarantined.height,
         "quarantined": events.quarantined.height,
         **asdict(joined.counts),
     }
     context.feedback.commit(entry.number, counts)
+    forget_before(context, entry.number)
     return counts
 
 

@@ -35,8 +35,7 @@ class JoinCounts:
 def count_outcomes(
     outcomes: pl.DataFrame, as_of: datetime, previous_as_of: datetime | None, max_delay: timedelta, conflicts: int
 ) -> JoinCounts:
-    """Count the rows of ``sql/classify_feedback.sql``; events that an earlier join has counted are not counted
-    again."""
+    """Count what `classify.outcomes` says of events; what an earlier join has counted is not counted again."""
     outcome, new, old = pl.col("outcome"), pl.col("new_copies"), pl.col("old_copies")
     seen_first_now = (new > 0) & (old == 0)
     # A join before this one has given up on what had waited for max_delay by its time.

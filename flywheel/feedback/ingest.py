@@ -14,6 +14,7 @@ from flywheel.manifest.jsonpath import JsonPath
 from flywheel.manifest.schema import payload_schema
 from flywheel.records.horizon import Horizon
 from flywheel.records.records import Records
+from flywheel.records.sample_key import sample_keys
 from flywheel.records.text import as_text
 from flywheel.records.times import parse_times
 from flywheel.records.typed import read_typed
@@ -59,6 +60,7 @@ def label_events(
             "received_at": received_at.fill_null(event_time),
         }
     ).with_columns(batch_id=pl.lit(number, pl.Int64), date=pl.col("received_at").dt.date())
+    events = events.with_columns(sample_keys(events["prediction_id"]))
     reasons = _reasons(records, events, feedback, spec, horizon)
     labelled = events.hstack(_labels(values, events["event"], feedback))
     return Events(

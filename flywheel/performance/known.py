@@ -10,11 +10,11 @@ import polars as pl
 
 from flywheel.context import PipelineContext
 from flywheel.feedback.batch import MAX_EVENTS, feedback_config
-from flywheel.lake.duck import connect, query
-from flywheel.lake.sql import load
+from flywheel.feedback.winning import winning_labels
+from flywheel.inference.fallback import OK
 from flywheel.lake.tables import UTC_TIME
+from flywheel.lake.trouble import reaching
 from flywheel.manifest.feedback import ABSENT
-from flywheel.manifest.schema import output_schema
 
 _LOGGED = [
     "prediction_id",
@@ -70,34 +70,28 @@ def read_rows(
     dates = (span[0].date(), span[1].date())
     output = context.pipeline.inference.output_field
     columns = [*_LOGGED, *features, output]
-    parameters = {
-        "model_id": context.pipeline.inference.model_id,
-        "start": span[0],
-        "end": span[1],
-        "as_of": as_of,
-        "last_joined": joined.last_batch,
-    }
-    with connect() as connection:
-        tables.predictions.attach(connection, "predictions", tables.predictions.files(dates=dates), columns)
-        tables.labels.attach(connection, "labels", tables.labels.files(dates=dates))
-        known = set(connection.table("predictions").columns)
-        wanted = [f'"{name}"' for name in [*_LOGGED, *features] if name in known]
-        answer = [f'"{output}" AS "output"'] if output in known else []
-        connection.table("predictions").project(", ".join([*wanted, *answer])).create_view("candidates")
-        connection.execute(load("resolve_labels"), {"as_of": joined.until, "min_confidence": 0.0})
-        rows = query(connection, "select_measured_predictions", parameters)
-    return _timed(_whole(context, rows, features), joined, feedback_config(context).max_delay)
+    files = tables.predictions.files(dates=dates)
+    with reaching(tables.predictions.location):
+        answered = tables.predictions.scan(files, columns).filter(
+            pl.col("status") == OK,
+            pl.col("model_id") == context.pipeline.inference.model_id,
+            pl.col("event_time").is_between(*span, closed="left"),
+            pl.col("predicted_at") <= as_of,
+        )
+        rows = answered.rename({output: "output"}).collect(engine="streaming")
+        labels = winning_labels(tables.labels.scan(tables.labels.files(dates=dates)), joined.until)
+    labelled = rows.join(labels.drop("event_time"), on="prediction_id", how="left")
+    is_joined = pl.col("batch_id") <= joined.last_batch
+    measured = _once(labelled).with_columns(is_joined=is_joined).drop("model_id", "status", "predicted_at", "batch_id")
+    return _timed(measured, joined, feedback_config(context).max_delay)
 
 
-def _whole(context: PipelineContext, rows: pl.DataFrame, features: Sequence[str]) -> pl.DataFrame:
-    """A column that no batch of the range has logged is null; an id that was logged twice counts once."""
-    schema = output_schema(context.pipeline)
-    types = {**{name: schema[name] for name in features}, "output": schema[context.pipeline.inference.output_field]}
-    missing = [pl.lit(None, dtype).alias(name) for name, dtype in types.items() if name not in rows.columns]
+def _once(rows: pl.DataFrame) -> pl.DataFrame:
+    """An id that was logged twice counts once."""
     if rows["prediction_id"].n_unique() < rows.height:
         rows = rows.sort("event_time").unique("prediction_id", keep="first", maintain_order=True)
     # In an order of their own, so that the same rows give the same figures in every run.
-    return rows.sort("sample_key").with_columns(missing).drop("prediction_id")
+    return rows.sort("sample_key").drop("prediction_id")
 
 
 def _timed(rows: pl.DataFrame, joined: Joined, max_delay: timedelta) -> pl.DataFrame:

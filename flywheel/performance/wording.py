@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flywheel.performance.measured import MeasuredWindow, MetricValue
+from flywheel.performance.windows import Window
 
 UNKNOWN = "not known yet"
 
@@ -32,7 +33,7 @@ def labels_in_words(window: MeasuredWindow) -> str:
     return f"{window.labelled:,} of {window.expected:,.0f} expected ({window.coverage:.0%})"
 
 
-def days(window: MeasuredWindow) -> str:
+def days(window: MeasuredWindow | Window) -> str:
     """Write the time that a window spans, to the day where it begins and ends at midnight."""
     is_whole = all((moment.hour, moment.minute, moment.second) == (0, 0, 0) for moment in (window.start, window.end))
     form = "%Y-%m-%d" if is_whole else "%Y-%m-%d %H:%M"

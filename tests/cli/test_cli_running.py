@@ -21,6 +21,7 @@ from flywheel.cli import plugins
 from flywheel.context import Connections, open_pipeline
 from flywheel.errors import FlywheelError
 from flywheel.metadata.database import Database
+from flywheel.records.sample_key import sample_keys
 from flywheel.workspace import Workspace
 
 
@@ -184,7 +185,6 @@ def _log_predictions(count: int) -> None:
     tables = context.tables
     ids = [f"f-{number}" for number in range(count)]
     when = datetime(2013, 3, 1, 12, tzinfo=UTC)
-    key = pl.Series([number * (2**64 // count) - 2**63 for number in range(count)], dtype=pl.Int64)
     numbers = {"distance": 500.0, "departure_hour": 9.0, "arrival_hour": 11.0, "weekday": 5, "day_of_year": 60}
     values: dict[str, Any] = {
         "event_time": when, "predicted_at": when, "model_id": "late-arrival", "model_version": 1, "variant": "champion",
@@ -193,7 +193,7 @@ def _log_predictions(count: int) -> None:
     }  # fmt: skip
     schema = tables.predictions.schema
     columns = [pl.lit(values.get(name), dtype).alias(name) for name, dtype in schema.items() if name in values]
-    rows = pl.DataFrame({"prediction_id": ids}).with_columns(*columns, sample_key=key)
+    rows = pl.DataFrame({"prediction_id": ids}).with_columns(*columns, sample_keys(pl.Series(ids)))
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in rows.columns]
     tables.predictions.append_once(rows.with_columns(missing), "flight-delays/records", 1)
     labels = pl.DataFrame({"prediction_id": ids}).with_columns(

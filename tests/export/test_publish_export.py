@@ -20,7 +20,6 @@ from flywheel.export.publish import ExportTarget, publish_export
 from flywheel.export.read import read_export
 from flywheel.export.sample import select_training_rows
 from flywheel.export.write import find_export, write_export
-from flywheel.lake.duck import connect
 from flywheel.lake.storage import StorageMap
 from flywheel.manifest.pipeline import Pipeline
 
@@ -58,10 +57,8 @@ class DyingStorage(StorageMap):
 @pytest.fixture
 def rows(make_pipeline: MakePipeline, make_predictions: Any, make_labels: Any, as_of: datetime) -> pl.DataFrame:
     predictions = make_predictions(600)
-    with connect() as connection:
-        connection.register("predictions", predictions.to_arrow())
-        connection.register("labels", make_labels(predictions).to_arrow())
-        return select_training_rows(connection, make_pipeline({"sampling": STRATIFIED}), as_of)
+    pipeline = make_pipeline({"sampling": STRATIFIED})
+    return select_training_rows(predictions.lazy(), make_labels(predictions).lazy(), pipeline, as_of)
 
 
 @pytest.fixture

@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flywheel.errors import FlywheelError, ManifestError
+from flywheel.export.classes import SCORE, Classes
 from flywheel.export.rates import key_limit, rates_of
-from flywheel.export.sample import logged_columns, select_training_rows, training_schema
-from flywheel.lake.duck import connect
+from flywheel.export.sample import select_training_rows, training_schema
 from flywheel.lake.storage import Location
 from flywheel.lake.tables import LABELS, pipeline_tables
 from flywheel.manifest.pipeline import Pipeline
 from flywheel.manifest.schema import output_schema
+from flywheel.manifest.training import Sampling
 
 MakePipeline = Callable[..., Pipeline]
 MakeRows = Callable[..., pl.DataFrame]
@@ -36,10 +37,7 @@ strategies = pytest.mark.parametrize("sampling", EVERY_STRATEGY, ids=lambda samp
 
 
 def select(predictions: pl.DataFrame, labels: pl.DataFrame, pipeline: Pipeline, as_of: datetime) -> pl.DataFrame:
-    with connect() as connection:
-        connection.register("predictions", predictions.to_arrow())
-        connection.register("labels", labels.to_arrow())
-        return select_training_rows(connection, pipeline, as_of)
+    return select_training_rows(predictions.lazy(), labels.lazy(), pipeline, as_of)
 
 
 def by_hand(predictions: pl.DataFrame, labels: pl.DataFrame, pipeline: Pipeline, as_of: datetime) -> pl.DataFrame:
@@ -137,19 +135,16 @@ def test_all_keeps_every_row_with_weight_one(
 
 
 @pytest.mark.parametrize("sampling", STRATEGIES[1:], ids=lambda sampling: sampling["strategy"])
-def test_weights_undo_the_sampling(
-    make_pipeline: MakePipeline, make_predictions: MakeRows, make_labels: MakeRows, as_of: datetime, sampling: Any
-) -> None:
+def test_weights_undo_the_sampling(make_predictions: MakeRows, make_labels: MakeRows, sampling: Any) -> None:
     """Keys on an even grid leave nothing to chance: weighted counts are the true ones, up to one row's weight."""
     count = 20_000
-    predictions = make_predictions(count)
-    labels = make_labels(predictions)
+    labels = make_labels(make_predictions(count))
     # The grid is laid over each class by itself, so that the count of every class is exact up to one row.
     place = labels.select(pl.int_range(pl.len()).over("label"), size=pl.len().over("label"))
     keys = [-(2**63) + (2 * i + 1) * 2**63 // n for i, n in place.iter_rows()]
-    predictions = predictions.with_columns(sample_key=pl.Series(keys))
-    pipeline = make_pipeline({"sampling": {**sampling, "hard_threshold": 1.0}})
-    rows = select(predictions, labels, pipeline, as_of)
+    labelled = labels.select("label", sample_key=pl.Series(keys)).with_columns(pl.lit(0.0).alias(SCORE))
+    chosen = Sampling.model_validate({**sampling, "hard_threshold": 1.0})
+    rows = Classes.of(rates_of(chosen), "late").weigh(labelled)
     estimated = dict(rows.group_by("label").agg(pl.col("weight").sum()).iter_rows())
     true = dict(labels.group_by("label").len().iter_rows())
     heaviest = float(rows["weight"].max())  # type: ignore[arg-type]
@@ -327,8 +322,6 @@ def test_from_the_lake(
     ):
         tables.predictions.append_once(part.with_columns(day), "p", number)
         tables.labels.append_once(its_labels.with_columns(day), "p", number)
-    with connect() as connection:
-        tables.predictions.attach(connection, "predictions", tables.predictions.files(), logged_columns(pipeline))
-        tables.labels.attach(connection, "labels", tables.labels.files())
-        rows = select_training_rows(connection, pipeline, as_of)
+    logged, stated = tables.predictions.scan(tables.predictions.files()), tables.labels.scan(tables.labels.files())
+    rows = select_training_rows(logged, stated, pipeline, as_of)
     assert rows.equals(select(predictions, labels, pipeline, as_of))

@@ -2,88 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-import weakref
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-
-import polars as pl
+from feedback_loop import Event, Loop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flywheel.feedback.counts import JoinCounts
-from flywheel.feedback.join import JoinBatch, join_feedback
-from flywheel.lake.storage import Location
-from flywheel.lake.tables import FEEDBACK, PipelineTables, pipeline_tables
-
-START = datetime(2013, 2, 1, 12, tzinfo=UTC)
-MAX_DELAY = timedelta(hours=24)
-PREDICTIONS = pl.Schema({"prediction_id": pl.String(), "event_time": pl.Datetime("us", "UTC"), "batch_id": pl.Int64()})
-
-
-@dataclass(frozen=True)
-class Event:
-    """A feedback event, in hours after START."""
-
-    prediction: str
-    happened: float
-    received: float
-    label: str | None = "late"
-    confidence: float = 1.0
-    name: str = "landed"
-
-
-class Loop:
-    """A pipeline's tables, and joins run on them one after another."""
-
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        weakref.finalize(self, self._folder.cleanup)
-        self.tables: PipelineTables = pipeline_tables(Location(self._folder.name), "p", PREDICTIONS)
-        self.joins = 0
-        self.logged = 0
-        self.last_as_of: datetime | None = None
-
-    def predict(self, **hours: float) -> None:
-        """Log predictions: their ids and event times, in hours after START."""
-        self.logged += 1
-        rows = pl.DataFrame(
-            {
-                "prediction_id": list(hours),
-                "event_time": [START + timedelta(hours=hour) for hour in hours.values()],
-                "batch_id": [self.logged] * len(hours),
-            },
-            schema=PREDICTIONS,
-        )
-        dated = rows.with_columns(date=pl.col("event_time").dt.date())
-        self.tables.predictions.append_once(dated, "p/records", self.logged)
-
-    def join(self, events: list[Event], at_hour: float, *, write: bool = True) -> JoinCounts:
-        number = self.joins + 1
-        rows = pl.DataFrame(
-            {
-                "prediction_id": [event.prediction for event in events],
-                "event": [event.name for event in events],
-                "event_time": [START + timedelta(hours=event.happened) for event in events],
-                "received_at": [START + timedelta(hours=event.received) for event in events],
-                "label": [event.label for event in events],
-                "confidence": [event.confidence if event.label else None for event in events],
-                "batch_id": [number] * len(events),
-                "date": [(START + timedelta(hours=event.received)).date() for event in events],
-            },
-            schema=FEEDBACK,
-        )
-        self.tables.feedback.append_once(rows, "p/feedback", number)
-        as_of = START + timedelta(hours=at_hour)
-        joined = join_feedback(self.tables, JoinBatch(number, rows, as_of, self.last_as_of, self.logged, MAX_DELAY))
-        if write:
-            self.tables.labels.append_once(joined.labels, "p/feedback", number)
-            self.joins, self.last_as_of = number, as_of
-        return joined.counts
-
-    def labels(self) -> list[tuple[str, str]]:
-        rows = self.tables.labels.read(self.tables.labels.files())
-        return sorted(rows.select("prediction_id", "label").rows())
 
 
 def test_an_event_labels_its_prediction() -> None:

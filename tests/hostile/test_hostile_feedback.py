@@ -23,6 +23,7 @@ from flywheel.lake.tables import pipeline_tables
 from flywheel.manifest.documents import FilesSourceSpec
 from flywheel.manifest.feedback import FeedbackConfig
 from flywheel.manifest.jsonpath import JsonPath
+from flywheel.records.sample_key import sample_keys
 from flywheel.sources.base import Slice
 
 FEEDBACK = FeedbackConfig.model_validate(
@@ -91,6 +92,7 @@ LOG = pl.Schema(
         "prediction_id": pl.String(),
         "event_time": pl.Datetime("us", "UTC"),
         "batch_id": pl.Int64(),
+        "sample_key": pl.Int64(),
     }
 )
 
@@ -104,7 +106,9 @@ def test_any_id_at_any_time_is_joined(
 ) -> None:
     folder = tmp_path_factory.mktemp("lake")
     tables = pipeline_tables(Location(str(folder / "lake")), "p", LOG)
-    logged = pl.DataFrame({"prediction_id": [name], "event_time": [predicted], "batch_id": [1]}, schema=LOG)
+    key = sample_keys(pl.Series([name]))
+    row = {"prediction_id": [name], "event_time": [predicted], "batch_id": [1], "sample_key": key}
+    logged = pl.DataFrame(row, schema=LOG)
     tables.predictions.append_once(logged.with_columns(date=pl.col("event_time").dt.date()), "p", 1)
     line = json.dumps({"id": name, "event": "landed", "timestamp": event.isoformat(), "note": f"late {name}"})
     events = read(folder, "ndjson", line.encode() + b"\n")

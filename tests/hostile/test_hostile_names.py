@@ -19,7 +19,6 @@ from flywheel.export.read import read_export
 from flywheel.export.sample import select_training_rows
 from flywheel.export.write import write_export
 from flywheel.feedback.join import JoinBatch, join_feedback
-from flywheel.lake.duck import connect
 from flywheel.lake.storage import Location, StorageMap
 from flywheel.lake.tables import FEEDBACK, PipelineTables, pipeline_tables
 from flywheel.manifest.schema import output_schema
@@ -74,6 +73,7 @@ def events_on(rows: pl.DataFrame) -> pl.DataFrame:
         label="prediction_id",
         confidence=pl.lit(1.0),
         batch_id=pl.lit(1, pl.Int64),
+        sample_key="sample_key",
         date=pl.col("event_time").dt.date(),
     ).cast(dict(FEEDBACK))  # type: ignore[arg-type]
 
@@ -102,10 +102,8 @@ def test_names_come_through_unchanged_and_do_nothing(
         assert joined.labels.sort("prediction_id")["label"].to_list() == sorted(texts)
         tables.labels.append_once(joined.labels, "p/feedback", 1)
 
-        with connect() as connection:
-            tables.predictions.attach(connection, "predictions", tables.predictions.files())
-            tables.labels.attach(connection, "labels", tables.labels.files())
-            training = select_training_rows(connection, PIPELINE, NOW)
+        stated = tables.labels.scan(tables.labels.files())
+        training = select_training_rows(tables.predictions.scan(tables.predictions.files()), stated, PIPELINE, NOW)
         assert training["prediction_id"].sort().to_list() == sorted(texts)
         assert training.filter(pl.col("label") != pl.col("prediction_id")).is_empty()
 
