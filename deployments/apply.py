@@ -28,7 +28,7 @@ _BLOCK_TYPES: dict[str, type[Block]] = {
 }
 _ALL_FLOWS = [
     "infer", "rescore", "maintain", "join-feedback", "measure-performance", "check-drift", "export-training", "retrain",
-    "promote", "reconcile",
+    "promote", "reconcile", "backfill", "reprofile", "backtest",
 ]  # fmt: skip
 
 

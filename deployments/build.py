@@ -54,21 +54,23 @@ def build_deployments(pipeline: Pipeline) -> list[FlowDeployment]:
         _deploy("rescore", name, "Score again what a fallback answered", schedules.rescore),
         _deploy("maintain", name, "Expire, compact and vacuum tables", schedules.maintain),
         _deploy("reconcile", name, "Do what lost events should have done", schedules.reconcile),
+        _by_hand("backfill", name, "Score a backlog of records on several processes"),
     ]
     if pipeline.feedback is not None:
         found.append(_deploy("join-feedback", name, "Join feedback events to predictions", schedules.join_feedback))
     if pipeline.feedback is not None and pipeline.training is not None:
         cron = schedules.measure_performance
         found.append(_deploy("measure-performance", name, "Measure the model by the labels that have come", cron))
+        found.append(_by_hand("backtest", name, "Try a model version on past windows"))
     if pipeline.drift is not None:
-        found.append(_deploy("check-drift", name, "Compare the newest window with the baseline", schedules.check_drift))
-    if pipeline.export is not None:
-        found.append(_deploy("export-training", name, "Publish labelled rows as Parquet", None, on_collision="ENQUEUE"))
-    if pipeline.training is not None:
         found += [
-            _retrain(pipeline),
-            _deploy("promote", name, "Act on reviews: promote what was approved", None, on_collision="ENQUEUE"),
+            _deploy("check-drift", name, "Compare the newest window with the baseline", schedules.check_drift),
+            _by_hand("reprofile", name, "Profile what is logged on the champion's baseline"),
         ]
+    if pipeline.export is not None:
+        found.append(_by_hand("export-training", name, "Publish labelled rows as Parquet"))
+    if pipeline.training is not None:
+        found += [_retrain(pipeline), _by_hand("promote", name, "Act on reviews: promote what was approved")]
     return found
 
 
@@ -85,6 +87,10 @@ def _retrain(pipeline: Pipeline) -> FlowDeployment:
         "retrain", pipeline.name, "Train, evaluate and promote a candidate", pipeline.spec.schedules.retrain
     )
     return plain.model_copy(update={"trigger": trigger, "on_collision": "ENQUEUE"})
+
+
+def _by_hand(flow: str, pipeline: str, description: str) -> FlowDeployment:
+    return _deploy(flow, pipeline, description, None, on_collision="ENQUEUE")
 
 
 def _deploy(

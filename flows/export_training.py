@@ -9,8 +9,10 @@ from pydantic import BaseModel
 
 from flows.parameters import PipelineName, logical_time
 from tasks.connect import connect
-from tasks.reports import publish_summary
+from tasks.export import find_parts, publish_parts, select_part
 from tasks.retrain import export_training as export
+from tasks.runner import ShardRunner, each_shard
+from tasks.summary import publish_summary
 
 
 class ExportSummary(BaseModel):
@@ -23,9 +25,9 @@ class ExportSummary(BaseModel):
     files: int = 0
 
 
-@flow(name="export-training", flow_run_name="export training data {pipeline}")
+@flow(name="export-training", flow_run_name="export training data {pipeline}", task_runner=ShardRunner())
 def export_training(pipeline: PipelineName, as_of: datetime | None = None) -> ExportSummary:
-    """Export the labelled predictions of a pipeline.
+    """Export the labelled predictions of a pipeline; a large log by dates, on several processes.
 
     Args:
         pipeline: The pipeline's name.
@@ -34,7 +36,10 @@ def export_training(pipeline: PipelineName, as_of: datetime | None = None) -> Ex
     when = logical_time(as_of)
     context = connect(pipeline)
     export_id = f"{pipeline}.{when:%Y%m%dT%H%M%SZ}"
-    found = export(context, export_id, when)
+    parts = find_parts(context, export_id, when)
+    for _ in each_shard(select_part, parts, context.name):
+        continue
+    found = publish_parts(context, parts) if parts else export(context, export_id, when)
     summary = ExportSummary(pipeline=pipeline, export_id=export_id)
     if found is not None:
         summary = ExportSummary(

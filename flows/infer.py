@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from flows.parameters import BatchLimit, PipelineName, logical_time
 from tasks.connect import connect
 from tasks.progress import RunProgress
-from tasks.reports import publish_summary
-from tasks.score import deliver_batches, log_batch, open_scoring, plan_batch, raise_undelivered, score_batch
+from tasks.score import deliver_batches, open_scoring, raise_undelivered, score_batches
+from tasks.summary import publish_summary
 
 
 class InferSummary(BaseModel):
@@ -47,10 +47,13 @@ def infer(pipeline: PipelineName, as_of: datetime | None = None, max_batches: Ba
     progress = RunProgress(context, when)
     deliver_batches(context)
     with open_scoring(context) as scoring:
-        while totals["batches"] < max_batches and (entry := plan_batch(context, scoring, when)):
-            scored = score_batch(context, entry, scoring)
-            totals.update(log_batch(context, entry, scored), batches=1)
-            progress.advance(scored.predictions)
+        while totals["batches"] < max_batches:
+            scored = score_batches(context, scoring, when, max_batches - totals["batches"])
+            totals.update(scored.counts)
+            if scored.first and scored.last:
+                progress.reach(scored.first, scored.last)
+            if scored.is_all:
+                break
     summary = InferSummary(pipeline=pipeline, **totals)
     failures = deliver_batches(context)
     publish_summary(context, "infer", summary, failures)

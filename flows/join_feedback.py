@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from flows.parameters import BatchLimit, PipelineName, logical_time
 from tasks.connect import connect
 from tasks.feedback import commit_labels, ingest_events, join_events, open_feedback, plan_join
-from tasks.reports import publish_summary
+from tasks.summary import publish_summary
 
 
 class FeedbackSummary(BaseModel):

@@ -19,7 +19,7 @@ from tasks.maintain import (
     expire_checks,
     expire_rows,
 )
-from tasks.reports import publish_summary
+from tasks.summary import publish_summary
 
 
 class MaintainSummary(BaseModel):

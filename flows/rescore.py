@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from prefect import flow
 from pydantic import BaseModel
 
 from flows.parameters import PipelineName, logical_time
-from flywheel.rescoring.rescore import Rescored
 from tasks.connect import connect
-from tasks.reports import publish_summary
 from tasks.rescore import find_waiting, raise_unanswered, rescore_batches
-from tasks.score import open_model
+from tasks.runner import ShardRunner, each_shard
+from tasks.summary import publish_summary
+
+if TYPE_CHECKING:
+    from flywheel.rescoring.rescore import Rescored
 
 
 class RescoreSummary(BaseModel):
@@ -30,7 +33,7 @@ class RescoreSummary(BaseModel):
     unscorable: int
 
 
-@flow(name="rescore", flow_run_name="rescore {pipeline}")
+@flow(name="rescore", flow_run_name="rescore {pipeline}", task_runner=ShardRunner())
 def rescore(pipeline: PipelineName, as_of: datetime | None = None) -> RescoreSummary:
     """Score again what a fallback answered, into the table ``rescored``.
 
@@ -42,11 +45,10 @@ def rescore(pipeline: PipelineName, as_of: datetime | None = None) -> RescoreSum
     context = connect(pipeline)
     batches = find_waiting(context, when)
     results: list[Rescored] = []
-    with open_model(context) as client:
-        for each in batches:
-            results.append(rescore_batches(context, each, client, when))
-            if results[-1].is_down:
-                break
+    for result in each_shard(rescore_batches, batches, context.name, when):
+        results.append(result)
+        if result.is_down:
+            break
     summary = RescoreSummary(
         pipeline=pipeline,
         outcome="done" if batches else "nothing to rescore",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-import polars as pl
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from flywheel.context import PipelineContext, at
-from flywheel.lake.span import time_span
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class RunProgress:
@@ -23,10 +25,14 @@ class RunProgress:
 
     def advance(self, rows: pl.DataFrame) -> None:
         """Note that these rows, with their column ``event_time``, are done."""
+        from flywheel.lake.span import time_span
+
         times = time_span(rows)
-        if times is None:
-            return
-        first, last = times
+        if times is not None:
+            self.reach(*times)
+
+    def reach(self, first: datetime, last: datetime) -> None:
+        """Note that what happened from ``first`` to ``last`` is done."""
         if self._start is None:
             self._start = first
             return

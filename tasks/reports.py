@@ -1,4 +1,4 @@
-"""Artifacts: what a run shows of itself in the Prefect UI."""
+"""Artifacts: what runs show of drift, performance and retrains in the Prefect UI."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from pydantic import BaseModel
+from prefect.artifacts import create_markdown_artifact
 
 from flywheel.context import PipelineContext, at
 from flywheel.drift.picture import histogram_png
@@ -20,7 +19,6 @@ from flywheel.performance.measured import MeasuredWindow
 from flywheel.performance.picture import performance_png
 from flywheel.performance.wording import days, estimated, in_words, labels_in_words
 from flywheel.retraining.request import RetrainRequest
-from flywheel.scoring.deliver import SinkFailure
 from flywheel.training.holdout import NotEnoughData
 
 if TYPE_CHECKING:
@@ -29,15 +27,6 @@ if TYPE_CHECKING:
 # One line of the picture.
 _WORST_FEATURES = 3
 _SHOWN_WINDOWS = 26
-
-
-def publish_summary(
-    context: PipelineContext, flow: str, summary: BaseModel, failures: Sequence[SinkFailure] = ()
-) -> None:
-    """Show what a run did, in figures."""
-    rows = [{"what": name.replace("_", " "), "value": value} for name, value in summary.model_dump().items()]
-    rows += [{"what": f"undelivered to {failure.sink}", "value": failure.error} for failure in failures]
-    create_table_artifact(rows, key=f"{flow}-{context.name}", description=f"What {flow} did for {context.name}")
 
 
 def publish_drift(decision: Decision) -> None:

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from flywheel.context import PipelineContext
 from flywheel.errors import InferenceError
-from flywheel.inference.client import ModelClient
-from flywheel.rescoring import rescore, waiting
-from flywheel.rescoring.rescore import Rescored
-from flywheel.rescoring.waiting import WaitingBatches
+from tasks.connect import connect
+from tasks.score import open_model
 from tasks.step import step
+
+if TYPE_CHECKING:
+    from flywheel.context import PipelineContext
+    from flywheel.rescoring.rescore import Rescored
+    from flywheel.rescoring.waiting import WaitingBatches
 
 
 @step("find fallbacks", retries=2)
 def find_waiting(context: PipelineContext, as_of: datetime) -> list[WaitingBatches]:
     """Find the batches with rows that a fallback answered and that nobody has scored since."""
+    from flywheel.rescoring import waiting
+
     return waiting.find_waiting(context, as_of)
 
 
 @step("score again", retries=2)
-def rescore_batches(
-    context: PipelineContext, batches: WaitingBatches, client: ModelClient, as_of: datetime
-) -> Rescored:
+def rescore_batches(batches: WaitingBatches, pipeline: str, as_of: datetime) -> Rescored:
     """Ask the model for these batches' rows, and append what it says, exactly once."""
-    return rescore.rescore(context, batches, client, as_of)
+    from flywheel.rescoring import rescore
+
+    context = connect(pipeline)
+    with open_model(context) as client:
+        return rescore.rescore(context, batches, client, as_of)
 
 
 def raise_unanswered(context: PipelineContext, batches: Sequence[WaitingBatches], results: Sequence[Rescored]) -> None:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from flywheel.context import PipelineContext
 from flywheel.errors import FlywheelError
-from flywheel.inference.client import ModelClient
-from flywheel.manifest.documents import SourceSpec
-from flywheel.metadata.ledger import InferencePlan, LedgerEntry
-from flywheel.scoring import deliver, log, plan, score
-from flywheel.scoring.deliver import SinkFailure
-from flywheel.scoring.staging import ScoredBatch
-from flywheel.sources.base import Source
-from flywheel.sources.open import open_source
 from tasks.run_log import in_run_log
 from tasks.step import step
+
+if TYPE_CHECKING:
+    # Whatever deploys or starts the flow imports this; a second of libraries waits until a step needs them.
+    from flywheel.context import PipelineContext
+    from flywheel.inference.client import ModelClient
+    from flywheel.manifest.documents import SourceSpec
+    from flywheel.metadata.ledger import InferencePlan, LedgerEntry
+    from flywheel.scoring.deliver import SinkFailure
+    from flywheel.scoring.staging import ScoredBatch
+    from flywheel.sources.base import Source
+
+# A step costs Prefect some milliseconds here and a row in its server's database: too much for each of a thousand
+# batches. What a step does that is killed is not lost, so it may do more than one.
+_STEP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,28 @@ class Scoring:
     client: ModelClient
 
 
+@dataclass
+class Scored:
+    """Batches that one step scored: how many, their records by what became of them, and their event times' span."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: datetime | None = None
+    last: datetime | None = None
+    is_all: bool = False  # there are no more records
+
+    def add(self, counts: Mapping[str, int], batch: ScoredBatch) -> None:
+        """Count one more batch."""
+        from flywheel.lake.span import time_span
+
+        self.counts.update(counts, batches=1)
+        if times := time_span(batch.predictions):
+            self.first, self.last = self.first or times[0], times[1]
+
+
 def open_model(context: PipelineContext) -> ModelClient:
     """Open the connection to the pipeline's model server."""
+    from flywheel.inference.client import ModelClient
+
     inference, server = context.pipeline.inference, context.model_server
     return ModelClient(server.address if server else inference.model_endpoint, inference, server)
 
@@ -39,6 +67,8 @@ def open_model(context: PipelineContext) -> ModelClient:
 @contextmanager
 def open_scoring(context: PipelineContext) -> Iterator[Scoring]:
     """Open the pipeline's source and model server."""
+    from flywheel.sources.open import open_source
+
     spec = context.connections.source(context.pipeline.spec.source)
     with open_model(context) as client:
         yield Scoring(open_source(spec, context.storage), spec, client)
@@ -47,12 +77,16 @@ def open_scoring(context: PipelineContext) -> Iterator[Scoring]:
 @step("plan batch", retries=2)
 def plan_batch(context: PipelineContext, scoring: Scoring, as_of: datetime) -> LedgerEntry[InferencePlan] | None:
     """Write down what the next batch is; None when there are no new records."""
+    from flywheel.scoring import plan
+
     return plan.plan_batch(context, scoring.source, scoring.client, as_of)
 
 
 @step("score batch")
 def score_batch(context: PipelineContext, entry: LedgerEntry[InferencePlan], scoring: Scoring) -> ScoredBatch:
     """Read, check and score the batch's records."""
+    from flywheel.scoring import score
+
     pinned = context.at_revision(entry.revision)
     return score.score_batch(pinned, entry, scoring.source, scoring.spec, scoring.client)
 
@@ -60,12 +94,35 @@ def score_batch(context: PipelineContext, entry: LedgerEntry[InferencePlan], sco
 @step("log batch", retries=2)
 def log_batch(context: PipelineContext, entry: LedgerEntry[InferencePlan], batch: ScoredBatch) -> Mapping[str, int]:
     """Append the batch to the lake's tables, exactly once, and commit it."""
+    from flywheel.scoring import log
+
     return log.log_batch(context.at_revision(entry.revision), entry, batch)
+
+
+@step("score batches", retries=2)
+def score_batches(context: PipelineContext, scoring: Scoring, as_of: datetime, most: int) -> Scored:
+    """Plan, score and log the next batches one after the other, for some seconds and at most ``most`` of them."""
+    scored, until = Scored(), time.monotonic() + _STEP_SECONDS
+    while scored.counts["batches"] < most and time.monotonic() < until:
+        try:
+            entry = plan_batch.fn(context, scoring, as_of)
+            if entry is None:
+                scored.is_all = True
+                break
+            batch = score_batch.fn(context, entry, scoring)
+            scored.add(log_batch.fn(context, entry, batch), batch)
+        except Exception:
+            if not scored.counts:
+                raise
+            break  # the next step begins with this batch, and fails if it fails again; those before are counted
+    return scored
 
 
 @step("deliver to sinks", retries=2)
 def deliver_batches(context: PipelineContext) -> list[SinkFailure]:
     """Deliver every committed batch that some sink has yet to get."""
+    from flywheel.scoring import deliver
+
     with in_run_log("flywheel.sinks"):
         return deliver.deliver_batches(context)
 

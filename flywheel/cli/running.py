@@ -29,7 +29,7 @@ def run_flow(
         typer.Argument(
             metavar="FLOW",
             help="infer, join-feedback, measure-performance, check-drift, export-training, retrain, promote, "
-            "reconcile, rescore, maintain.",
+            "reconcile, rescore, maintain, backfill, reprofile, backtest.",
             autocompletion=complete_flow,
             show_default=False,
         ),

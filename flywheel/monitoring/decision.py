@@ -22,10 +22,9 @@ from flywheel.monitoring.action import Action, Alarm, alarm_of
 from flywheel.monitoring.elapsed import elapsed_since_check
 from flywheel.monitoring.harm import Harm, assess_harm
 from flywheel.monitoring.joint import ask_jointly
-from flywheel.monitoring.reference import find_baseline
+from flywheel.monitoring.reference import require_baseline
 from flywheel.monitoring.store import Undecided, store_check
 from flywheel.monitoring.window import Window, latest_window
-from flywheel.registry.version import RegisteredModel
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def check_drift(context: PipelineContext, as_of: datetime) -> Decision:
         )
     champion = context.registry.champion(context.pipeline.inference.model_id)
     config = config.weighed_by(champion.card.importance if champion else {})
-    baseline = _baseline(context, champion)
+    baseline = require_baseline(context, champion.version if champion else None)
     window = latest_window(context.tables.profiles, baseline.id, config, as_of)
     alpha = level(config.budget, elapsed_since_check(context.database, context.name, config.window, as_of))
     joint = ask_jointly(context, config, baseline, window)
@@ -96,18 +95,6 @@ def _key(window: Window, as_of: datetime) -> str:
     if window.rows == 0:
         return f"{as_of:%Y%m%dT%H%M%SZ}"
     return f"{window.first_batch}-{window.last_batch}"
-
-
-def _baseline(context: PipelineContext, champion: RegisteredModel | None) -> Baseline:
-    model_id = context.pipeline.inference.model_id
-    baseline = find_baseline(context, model_id, champion.version if champion else None)
-    if baseline is None:
-        raise FlywheelError(
-            f"pipeline {context.name!r} has no baseline: model {model_id!r} has none and none is at baseline_uri",
-            state="nothing was checked",
-            next_step=f"flywheel run retrain -p {context.name}, or put a baseline at the manifest's baseline_uri",
-        )
-    return baseline
 
 
 def _alarm(config: DriftConfig, window: Window, findings: Findings, harm: Harm | None, as_of: datetime) -> Alarm:

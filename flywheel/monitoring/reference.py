@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from flywheel.context import PipelineContext
 from flywheel.drift.baseline import Baseline
 from flywheel.errors import FlywheelError
@@ -35,8 +37,21 @@ def find_baseline(context: PipelineContext, model_id: str, version: int | None) 
             return fixed
     if version is None:
         return None
-    card = context.registry.get(model_id, version).card
+    card = context.registry.card(model_id, version)
     return _read(context, baseline_uri(context, model_id, card.baseline_id))
+
+
+def require_baseline(context: PipelineContext, version: int | None) -> Baseline:
+    """Return what ``find_baseline`` finds for the pipeline's model; FlywheelError where there is none."""
+    model_id = context.pipeline.inference.model_id
+    baseline = find_baseline(context, model_id, version)
+    if baseline is None:
+        raise FlywheelError(
+            f"pipeline {context.name!r} has no baseline: model {model_id!r} has none and none is at baseline_uri",
+            state="nothing was checked",
+            next_step=f"flywheel run retrain -p {context.name}, or put a baseline at the manifest's baseline_uri",
+        )
+    return baseline
 
 
 def read_baseline(context: PipelineContext, baseline_id: str) -> Baseline:
@@ -59,4 +74,10 @@ def _read(context: PipelineContext, uri: str) -> Baseline | None:
         text = context.storage.read_bytes(uri)
     except (FileNotFoundError, IsADirectoryError):
         return None
+    return _parsed(text)
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: bytes) -> Baseline:
+    # Every batch of a run is counted on the same one.
     return Baseline.from_json(text.decode())

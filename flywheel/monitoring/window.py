@@ -35,7 +35,7 @@ def latest_window(profiles: LakeTable, baseline_id: str, config: DriftConfig, as
 
     A window by rows takes the newest whole batches until it has ``window_size`` rows; a window by time those whose
     newest event is younger than ``window``. Only batches profiled on ``baseline_id`` count, and none before the last
-    batch on another one: a window starts anew with its baseline, also when an old model comes back.
+    batch on another one only: a window starts anew with its baseline, also when an old model comes back.
     """
     if config.window is not None:
         start = as_of - config.window
@@ -60,19 +60,22 @@ def _newest_rows(profiles: LakeTable, baseline_id: str, as_of: datetime, size: i
 def _since_its_return(rows: pl.DataFrame, baseline_id: str, as_of: datetime) -> pl.DataFrame:
     """One line a batch that counts, newest first."""
     # A batch's lines lie together, so that few are left to be told apart.
-    starts = rows.filter(pl.col("batch_id").ne_missing(pl.col("batch_id").shift()))
-    known = starts.unique("batch_id").filter(pl.col("predicted_at") <= as_of)
+    key = ["batch_id", "baseline_id"]
+    starts = rows.filter(pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in key))
+    known = starts.unique(key).filter(pl.col("predicted_at") <= as_of)
     is_own = pl.col("baseline_id") == baseline_id
-    before = known.filter(~is_own)["batch_id"].max()
-    own = known.filter(is_own, pl.col("batch_id") > (before if before is not None else -1))
-    return own.sort("batch_id", descending=True)
+    own = known.filter(is_own)
+    # A batch that was profiled again, on this baseline, is its own too.
+    before = known.filter(~is_own).join(own, on="batch_id", how="anti")["batch_id"].max()
+    return own.filter(pl.col("batch_id") > (before if before is not None else -1)).sort("batch_id", descending=True)
 
 
 def _window(rows: pl.DataFrame, batches: pl.DataFrame) -> Window:
     if batches.is_empty():
         return Window(0, 0, 0, merge([]))
     numbers = tuple(batches["batch_id"].sort())
-    counts = merge([rows.lazy().filter(pl.col("batch_id").is_in(numbers)).select(PROFILE_SCHEMA.names()).collect()])
+    own = (pl.col("baseline_id") == batches["baseline_id"][0]) & pl.col("batch_id").is_in(numbers)
+    counts = merge([rows.lazy().filter(own).select(PROFILE_SCHEMA.names()).collect()])
     return Window(numbers[0], numbers[-1], int(batches["rows"].sum()), counts, numbers)
 
 

@@ -1,8 +1,9 @@
 """Asks the model about rows that a fallback answered, and appends what it says to the table ``rescored``.
 
 The rows to ask for are those that the table lacks, and the commit that appends them carries the number after the
-newest one that the same look at the table found. Of two runs at once the second is refused its number, and looks again:
-there is nothing to plan, and a run that is killed leaves its rows in the table or still waiting.
+newest one that the same look at the table found. Of two writers at once, runs or parts of a run, the second is refused
+its number, and looks again: there is nothing to plan, and a run that is killed leaves its rows in the table or still
+waiting.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from flywheel.inference.compatible import encoding_for
 from flywheel.inference.predict import Target, ask
 from flywheel.records.encode import encode
 from flywheel.rescoring.gate import Bystander
-from flywheel.rescoring.rows import fallback_rows, without_rescored
+from flywheel.rescoring.rows import KEY, fallback_rows, without_rescored
 from flywheel.rescoring.target import find_target
 from flywheel.rescoring.waiting import WaitingBatches
 from flywheel.scoring.score import open_breaker
@@ -58,25 +59,50 @@ def rescore(context: PipelineContext, waiting: WaitingBatches, client: ModelClie
         return Rescored(failed=waiting.rows, failures=[error.what], is_down=isinstance(error, InferenceError))
     gate = Bystander(open_breaker(context, client, target.model_id))
     every = fallback_rows(pinned, waiting.numbers)
-    while True:
-        found = _attempt(pinned, waiting, every, client, gate, target, as_of)
-        if found is not None:
-            return found
+    app, table = f"{context.name}/rescored", context.tables.rescored
+    at = table.newest(app)
+    rows, done = without_rescored(pinned, every, waiting.numbers, at)
+    answers = _ask(pinned, rows, client, gate, target, as_of)
+    # Another run, or another part of this one, may append between our look and our writing: then we look again, and
+    # append what is lacking still. The model is asked once.
+    while answers.known.height and not table.append_once(answers.known, app, at.number + 1):
+        at = table.newest(app)
+        lacking, done = without_rescored(pinned, every, waiting.numbers, at)
+        answers = answers.only(lacking)
+    gone = _note(context, waiting, every, pl.concat([done, answers.known.select(done.columns)]))
+    return Rescored(
+        rescored=answers.known.height,
+        failed=answers.failed.height,
+        unscorable=gone,
+        failures=answers.failures,
+        is_down=bool(answers.failures) and (gate.has_given_up or gate.breaker.health().state == "open"),
+    )
 
 
-def _attempt(
+@dataclass(frozen=True)
+class _Answers:
+    """What the model said: rows of the table ``rescored``, the keys of those it gave no prediction for, and why."""
+
+    known: pl.DataFrame
+    failed: pl.DataFrame
+    failures: list[str]
+
+    def only(self, rows: pl.DataFrame) -> _Answers:
+        """Return the answers to these rows."""
+        known, failed = (
+            each.join(rows, on=KEY, how="semi", maintain_order="left") for each in (self.known, self.failed)
+        )
+        return _Answers(known, failed, self.failures)
+
+
+def _ask(
     context: PipelineContext,
-    waiting: WaitingBatches,
-    every: pl.DataFrame,
+    rows: pl.DataFrame,
     client: ModelClient,
     gate: Bystander,
     target: Target,
     as_of: datetime,
-) -> Rescored | None:
-    """Ask for what the table lacks now and append it; None when another run appended something meanwhile."""
-    app, table = f"{context.name}/rescored", context.tables.rescored
-    at = table.newest(app)
-    rows, done = without_rescored(context, every, waiting.numbers, at)
+) -> _Answers:
     matrix = encode(rows, encoding_for(context.pipeline, target.card))
     prediction, errors = ask(matrix, client, gate, target, context.pipeline)
     answered = rows.with_columns(prediction.alias(context.pipeline.inference.output_field)).filter(errors.is_null())
@@ -86,16 +112,8 @@ def _attempt(
         model_version=pl.lit(target.version, pl.Int64),
         date=pl.col("event_time").dt.date(),
     )
-    if answered.height and not table.append_once(known, app, at.number + 1):
-        return None
-    gone = _note(context, waiting, every, pl.concat([done, answered.select(done.columns)]))
-    return Rescored(
-        rescored=answered.height,
-        failed=rows.height - answered.height,
-        unscorable=gone,
-        failures=[f"{count} rows: {error}" for error, count in errors.drop_nulls().value_counts(sort=True).rows()],
-        is_down=errors.count() > 0 and (gate.has_given_up or gate.breaker.health().state == "open"),
-    )
+    failures = [f"{count} rows: {error}" for error, count in errors.drop_nulls().value_counts(sort=True).rows()]
+    return _Answers(known, rows.filter(errors.is_not_null()).select(KEY), failures)
 
 
 def _note(context: PipelineContext, waiting: WaitingBatches, every: pl.DataFrame, done: pl.DataFrame) -> int:

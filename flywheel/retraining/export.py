@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import polars as pl
 from sqlalchemy.exc import IntegrityError
 
 from flywheel.context import PipelineContext
 from flywheel.export.manifest import ExportManifest, Lineage
 from flywheel.export.publish import ExportTarget, publish_export
-from flywheel.export.sample import export_config, logged_columns, select_training_rows
+from flywheel.export.sample import export_config, select_training_rows
 from flywheel.export.write import find_export
-from flywheel.lake.duck import connect
+from flywheel.lake.trouble import reaching
 from flywheel.metadata.schema import Export
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """The rows of an export, as they were known at ``as_of`` in these versions of the tables."""
+
+    rows: pl.DataFrame
+    as_of: datetime
+    predictions_version: int
+    labels_version: int
 
 
 def export_target(context: PipelineContext, key: str) -> ExportTarget:
@@ -35,7 +47,7 @@ def export_training(context: PipelineContext, key: str, as_of: datetime) -> Expo
     if published is None:
         published = publish_labelled_rows(context, target, as_of)
     if published is not None:
-        _note(context, published, target)
+        note_export(context, published, target)
     return published
 
 
@@ -45,24 +57,31 @@ def publish_labelled_rows(context: PipelineContext, target: ExportTarget, as_of:
     predictions_version, labels_version = tables.predictions.version(), tables.labels.version()
     if predictions_version is None or labels_version is None:
         return None
-    with connect() as connection:
-        columns = logged_columns(context.pipeline)
-        tables.predictions.attach(connection, "predictions", tables.predictions.files(predictions_version), columns)
-        tables.labels.attach(connection, "labels", tables.labels.files(labels_version))
-        rows = select_training_rows(connection, context.pipeline, as_of)
-    if rows.is_empty():
+    with reaching(tables.predictions.location):
+        rows = select_training_rows(
+            tables.predictions.scan(tables.predictions.files(predictions_version)),
+            tables.labels.scan(tables.labels.files(labels_version)),
+            context.pipeline,
+            as_of,
+        )
+    return publish_rows(context, target, LabelledRows(rows, as_of, predictions_version, labels_version))
+
+
+def publish_rows(context: PipelineContext, target: ExportTarget, selected: LabelledRows) -> ExportManifest | None:
+    """Publish rows to ``target``; None when there are none. Metadata takes no note."""
+    if selected.rows.is_empty():
         return None
     lineage = Lineage(
         pipeline=context.name,
         revision=context.revision,
-        as_of=as_of,
-        predictions_version=predictions_version,
-        labels_version=labels_version,
+        as_of=selected.as_of,
+        predictions_version=selected.predictions_version,
+        labels_version=selected.labels_version,
     )
-    return publish_export(rows, context.pipeline, target, lineage, context.storage)
+    return publish_export(selected.rows, context.pipeline, target, lineage, context.storage)
 
 
-def _note(context: PipelineContext, export: ExportManifest, target: ExportTarget) -> None:
+def note_export(context: PipelineContext, export: ExportManifest, target: ExportTarget) -> None:
     """Remember an export in the metadata; a second note changes nothing."""
     row = Export(
         id=export.id,

@@ -35,6 +35,8 @@ def dead_letters(records: Records, prepared: Prepared, dead: pl.DataFrame, pipel
     Their ``features`` are what the model would have been given, so that no change of the source or of the manifest
     keeps them from being scored later.
     """
+    if dead.is_empty():
+        return prepared.quarantined.clear()
     which = prepared.rows["prediction_id"].is_in(dead["prediction_id"].implode())
     rows = taken_out(records, prepared, which, dead["reason"])
     return rows.with_columns(features_text(dead, pipeline))

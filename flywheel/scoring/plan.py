@@ -31,19 +31,26 @@ def plan_batch(
     """
 
     def make_plan(progress: Mapping[str, Progress]) -> InferencePlan | None:
-        slices = source.plan(progress, as_of, context.pipeline.spec.batch.max_rows)
-        if not slices:
-            return None
-        champion = find_champion(context, client)
-        return InferencePlan(
-            slices=slices,
-            model_id=context.pipeline.inference.model_id,
-            model_version=champion.version if champion else None,
-            serve_fallback=_drift_says_fallback(context, as_of),
-        )
+        return make_inference_plan(context, source, client, as_of, progress)
 
     client.require_access()
     return context.records.next_batch(make_plan, revision=context.revision, as_of=as_of)
+
+
+def make_inference_plan(
+    context: PipelineContext, source: Source, client: ModelClient, as_of: datetime, progress: Mapping[str, Progress]
+) -> InferencePlan | None:
+    """Return what comes after ``progress`` in the source, to be scored by the present champion; None: nothing."""
+    slices = source.plan(progress, as_of, context.pipeline.spec.batch.max_rows)
+    if not slices:
+        return None
+    champion = find_champion(context, client)
+    return InferencePlan(
+        slices=slices,
+        model_id=context.pipeline.inference.model_id,
+        model_version=champion.version if champion else None,
+        serve_fallback=_drift_says_fallback(context, as_of),
+    )
 
 
 def find_champion(context: PipelineContext, client: ModelClient) -> RegisteredModel | None:

@@ -10,8 +10,6 @@ from flywheel.inference.client import ModelClient
 from flywheel.inference.compatible import encoding_for
 from flywheel.inference.fallback import Scored
 from flywheel.inference.predict import Target, predict, predict_nothing
-from flywheel.lake.duck import connect, query
-from flywheel.lake.span import time_span
 from flywheel.lake.tables import QUARANTINE, LakeTable
 from flywheel.manifest.documents import SourceSpec
 from flywheel.metadata.ledger import InferencePlan, LedgerEntry
@@ -20,6 +18,7 @@ from flywheel.records.prepare import Prepared, needed_paths, prepare
 from flywheel.records.records import Records
 from flywheel.scoring.dead_letters import dead_letters, taken_out
 from flywheel.scoring.last_known import last_predictions
+from flywheel.scoring.logged import logged_ids
 from flywheel.scoring.staging import ScoredBatch, read_staged, stage
 from flywheel.sources.base import Source
 
@@ -39,18 +38,28 @@ def score_batch(
     staged = read_staged(context, entry.number)
     if staged is not None:
         return staged
+    return stage(context, score_records(context, entry, source, spec, client))
+
+
+def score_records(
+    context: PipelineContext, entry: LedgerEntry[InferencePlan], source: Source, spec: SourceSpec, client: ModelClient
+) -> ScoredBatch:
+    """Return a batch's rows freshly scored; nothing is stored.
+
+    Raises
+    ------
+    InferenceError
+        The model did not answer and the manifest says ``fallback: error``.
+    """
     pipeline = context.pipeline
     records = source.read(entry.plan.slices, needed_paths(pipeline, spec.event_time))
     prepared = drop_logged(context, records, prepare(records, pipeline, spec.event_time, entry.as_of), entry.number)
     scored = _predict(context, entry, prepared.rows, client)
     dead = dead_letters(records, prepared, scored.dead, pipeline)
-    return stage(
-        context,
-        ScoredBatch(
-            number=entry.number,
-            predictions=_prediction_rows(scored.rows, entry, context.tables.predictions),
-            quarantined=_quarantine_rows([prepared.quarantined, dead], entry),
-        ),
+    return ScoredBatch(
+        number=entry.number,
+        predictions=_prediction_rows(scored.rows, entry, context.tables.predictions),
+        quarantined=_quarantine_rows([prepared.quarantined, dead], entry),
     )
 
 
@@ -63,7 +72,7 @@ def open_breaker(context: PipelineContext, client: ModelClient, model_id: str) -
 
 def drop_logged(context: PipelineContext, records: Records, prepared: Prepared, number: int) -> Prepared:
     """Move records whose id an earlier batch has logged to the quarantine; the log keeps the first prediction."""
-    logged = _logged_ids(context.tables.predictions, prepared.rows, number)
+    logged = logged_ids(context.tables.predictions, prepared.rows, number)
     again = prepared.rows["prediction_id"].is_in(logged["prediction_id"].implode())
     if not again.any():
         return prepared
@@ -77,23 +86,11 @@ def drop_logged(context: PipelineContext, records: Records, prepared: Prepared, 
     )
 
 
-def _logged_ids(predictions: LakeTable, rows: pl.DataFrame, number: int) -> pl.DataFrame:
-    ids = rows.select("prediction_id")
-    times = time_span(rows)
-    files = predictions.files(dates=(times[0].date(), times[1].date())) if times else []
-    if not files:
-        return ids.clear()
-    with connect() as connection:
-        connection.register("ids", ids.to_arrow())
-        predictions.attach(connection, "predictions", files, ["prediction_id", "batch_id"])
-        return query(connection, "find_logged_ids", {"batch": number})
-
-
 def _predict(
     context: PipelineContext, entry: LedgerEntry[InferencePlan], rows: pl.DataFrame, client: ModelClient
 ) -> Scored:
     pipeline, plan = context.pipeline, entry.plan
-    card = context.registry.get(plan.model_id, plan.model_version).card if plan.model_version is not None else None
+    card = context.registry.card(plan.model_id, plan.model_version) if plan.model_version is not None else None
     target = Target(plan.model_id, plan.model_version, card)
     last_known = last_predictions(context, entry.number)
     if plan.serve_fallback:

@@ -32,7 +32,7 @@ class ScoredBatch:
 
 def stage(context: PipelineContext, batch: ScoredBatch) -> ScoredBatch:
     """Store a scored batch unless one is there, and return the one that is stored."""
-    if context.storage.write_once(_uri(context, batch.number), _to_bytes(batch)):
+    if context.storage.write_once(_uri(context, batch.number), to_bytes(batch)):
         return batch
     stored = read_staged(context, batch.number)
     return stored if stored is not None else batch
@@ -44,10 +44,7 @@ def read_staged(context: PipelineContext, number: int) -> ScoredBatch | None:
         data = context.storage.read_bytes(_uri(context, number))
     except FileNotFoundError:
         return None
-    frame = pl.read_ipc(io.BytesIO(data))
-    # One that was staged by an earlier version of Flywheel may lack a column.
-    quarantined = pl.concat([_NO_QUARANTINE, _part(frame, "quarantined")], how="diagonal")
-    return ScoredBatch(number, _part(frame, "predictions"), quarantined)
+    return from_bytes(data, number)
 
 
 def staged_numbers(context: PipelineContext) -> Iterator[int]:
@@ -66,15 +63,23 @@ def _uri(context: PipelineContext, number: int) -> str:
     return context.folder(_FOLDER, f"{number:010d}{_SUFFIX}")
 
 
-def _to_bytes(batch: ScoredBatch) -> bytes:
-    """Both frames in one file, each as a struct column, so that they appear together or not at all."""
+def to_bytes(batch: ScoredBatch) -> bytes:
+    """Return a batch as a file, without its number: each frame is a struct column, so that they appear together."""
     columns = [
         frame.select(pl.struct(pl.all()).alias(name)) if frame.width else pl.DataFrame()
         for name, frame in (("predictions", batch.predictions), ("quarantined", batch.quarantined))
     ]
     buffer = io.BytesIO()
-    pl.concat(columns, how="diagonal").write_ipc(buffer, compression="lz4")
+    pl.concat(columns, how="diagonal").write_ipc(buffer, compression="uncompressed")
     return buffer.getvalue()
+
+
+def from_bytes(data: bytes, number: int) -> ScoredBatch:
+    """Return the batch of a file."""
+    frame = pl.read_ipc(io.BytesIO(data))
+    # One that was staged by an earlier version of Flywheel may lack a column.
+    quarantined = pl.concat([_NO_QUARANTINE, _part(frame, "quarantined")], how="diagonal")
+    return ScoredBatch(number, _part(frame, "predictions"), quarantined)
 
 
 def _part(frame: pl.DataFrame, name: str) -> pl.DataFrame:

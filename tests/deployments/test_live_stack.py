@@ -22,10 +22,10 @@ from flywheel.context import Connections, open_pipeline
 from flywheel.metadata.schema import Retraining
 
 FLOWS = [
-    "check-drift", "export-training", "infer", "join-feedback", "maintain", "measure-performance", "promote",
-    "reconcile", "rescore", "retrain",
+    "backfill", "backtest", "check-drift", "export-training", "infer", "join-feedback", "maintain",
+    "measure-performance", "promote", "reconcile", "reprofile", "rescore", "retrain",
 ]  # fmt: skip
-COFFEE = [f"{flow}/coffee" for flow in ("infer", "maintain", "reconcile", "rescore")]
+COFFEE = [f"{flow}/coffee" for flow in ("backfill", "infer", "maintain", "reconcile", "rescore")]
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ import flywheel.lake.storage
 from flywheel.lake.storage import Location
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+_PARTITION = re.compile(r"(/date=[^/]*)+$")
 _NO_CHECKPOINT = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
@@ -98,6 +99,15 @@ def _remove_newest_commit(table: DeltaTable) -> None:
     obstore.delete(store, max(path for path in log if path.endswith(".json")))
 
 
+def _named(store: ObjectStore, path: str, data: bytes) -> str:
+    folder = str(store.prefix or "").rstrip("/")
+    if folder.endswith("/_delta_log") and b'{"txn"' in data:
+        return f"append to {_name(folder.removesuffix('/_delta_log'))}"
+    if path.endswith(".parquet"):
+        return f"put rows of {_name(_PARTITION.sub('', folder))}"
+    return f"put {_HASH.sub('HASH', path)}"
+
+
 def _table_maker(writes: Writes) -> Callable[..., None]:
     make = flywheel.lake.delta.create_table
 
@@ -110,7 +120,7 @@ def _table_maker(writes: Writes) -> Callable[..., None]:
 
 def _object_store(writes: Writes) -> SimpleNamespace:
     def put(store: ObjectStore, path: str, data: bytes, **options: Any) -> Any:
-        if writes.is_last(f"put {_HASH.sub('HASH', path)}"):
+        if writes.is_last(_named(store, path, data)):
             if writes.torn and isinstance(store, LocalStore):  # on S3 an object is there whole, or not at all
                 temporary = Path(store.prefix or "/", f"{path}#1")
                 temporary.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,165 @@
+"""A backlog scored ahead leaves what ``infer`` leaves: whatever is in it, killed anywhere, overtaken anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from crashing import Killed, Writes, watching
+from parcels import NOWHERE, Document, Edit, Parcels, end_of, inference_of, made_parcels
+from plain import run, trained
+from state import assert_same, state_of
+
+import flywheel.scoring.foresee
+from flows.backfill import backfill
+from flows.infer import infer
+from flywheel.errors import InferenceError
+from flywheel.serving.server import ModelServer
+
+ROWS, BATCH = 250, 50
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parcels]:
+    """A champion, and a model server that all copies of the workspace share."""
+    made = trained(Parcels(tmp_path_factory.mktemp("backfill") / "w"))
+    made.revise(in_small_batches)
+    with ModelServer(made.context.registry, "127.0.0.1:0", poll_seconds=60) as server:
+        yield replace(made, address=server.address)
+
+
+@pytest.fixture(autouse=True)
+def _two_batches_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flywheel.scoring.foresee, "_PART_ROWS", 2 * BATCH)
+
+
+@pytest.fixture
+def parcels(base: Parcels, tmp_path: Path) -> Parcels:
+    """A backlog of five batches, with a record that can't be used."""
+    copy = base.copy(tmp_path / "w")
+    copy.day(1, ROWS - 1)
+    copy.broken_records("01.ndjson", "not JSON")
+    return copy
+
+
+def in_small_batches(manifest: Document) -> None:
+    manifest["spec"]["batch"] = {"max_rows": BATCH}
+
+
+def falls_back(fallback: str) -> Edit:
+    def edit(manifest: Document) -> None:
+        in_small_batches(manifest)
+        inference_of(manifest).update(fallback=fallback, max_retries=0, circuit_breaker={"failure_threshold": 100})
+
+    return edit
+
+
+def inferred(parcels: Parcels, day: int = 1) -> Parcels:
+    """What ``infer`` makes of the same backlog."""
+    calm = parcels.copy(parcels.root.with_name("calm"))
+    run(infer, calm, end_of(day))
+    return calm
+
+
+def drafts(parcels: Parcels) -> list[str]:
+    context = parcels.context
+    return [file.path for file in context.storage.list_files(context.folder("drafts"))]
+
+
+def test_leaves_what_infer_leaves(parcels: Parcels) -> None:
+    expected = inferred(parcels)
+    found = run(backfill, parcels, end_of(1))
+    assert (found.batches, found.ahead, found.records, found.ok, found.quarantined) == (5, 5, ROWS, ROWS - 1, 1)
+    assert_same(state_of(parcels), state_of(expected))
+    assert drafts(parcels) == []
+    assert run(backfill, parcels, end_of(1)).batches == 0
+
+
+def test_an_id_that_is_in_two_batches_counts_once(parcels: Parcels) -> None:
+    """Neither of them is in the log when they are scored."""
+    twice = made_parcels(1, end_of(0), ROWS - 1)[-10:]
+    parcels.records("02.ndjson", twice)
+    expected = inferred(parcels)
+    found = run(backfill, parcels, end_of(1))
+    assert found.quarantined == 11
+    assert found.ahead == found.batches - 1
+    assert_same(state_of(parcels), state_of(expected))
+
+
+@pytest.mark.parametrize("fallback", ["passthrough", "send_to_dlq", "use_last_known"])
+def test_rows_without_an_answer_get_the_fallback_in_their_turn(parcels: Parcels, fallback: str) -> None:
+    parcels.revise(falls_back(fallback))
+    down = replace(parcels, address=NOWHERE)
+    expected = inferred(down)
+    found = run(backfill, down, end_of(1))
+    assert (found.ahead, found.fallback + found.dead_letters) == (0, ROWS - 1)
+    assert_same(state_of(parcels), state_of(expected))
+
+
+def test_the_model_is_down_and_the_manifest_says_stop(parcels: Parcels) -> None:
+    parcels.revise(falls_back("error"))
+    with pytest.raises(InferenceError, match="gave no prediction"):
+        run(backfill, replace(parcels, address=NOWHERE), end_of(1))
+    assert parcels.table("predictions").is_empty()
+    assert run(backfill, parcels, end_of(1)).batches == 5
+
+
+def test_a_draft_of_something_else_is_not_taken(parcels: Parcels) -> None:
+    """Another run at another time plans the batches that were drafted."""
+    with watching(Writes(before=9)), pytest.raises(Killed):
+        run(backfill, parcels, end_of(1))
+    assert len(drafts(parcels)) > 1
+    expected = parcels.copy(parcels.root.with_name("expected"))
+    for each, flow in ((expected, infer), (parcels, backfill)):
+        run(flow, each, end_of(2))
+    assert_same(state_of(parcels), state_of(expected))
+    assert set(parcels.table("predictions")["predicted_at"]) == {end_of(1), end_of(2)}
+
+
+def test_no_more_than_was_asked_for(parcels: Parcels) -> None:
+    assert run(backfill, parcels, end_of(1), max_batches=2).batches == 2
+    assert [batch.number for batch in parcels.context.records.committed_since(0)] == [1, 2]
+    assert run(backfill, parcels, end_of(1)).batches == 3
+
+
+@pytest.fixture
+def small(base: Parcels, tmp_path: Path) -> Parcels:
+    """A backlog of three batches, with a record that can't be used."""
+    copy = base.copy(tmp_path / "small")
+    copy.day(1, 3 * BATCH - 1)
+    copy.broken_records("01.ndjson", "not JSON")
+    return copy
+
+
+def points(small: Parcels) -> list[tuple[int, str]]:
+    """A write of each kind, the second where there are several: with a batch before it, and drafts of those after."""
+    with watching(Writes()) as writes:
+        run(backfill, small.copy(small.root.with_name("counted")), end_of(1))
+    numbers: dict[str, list[int]] = {}
+    for number, what in enumerate(writes.seen, start=1):
+        numbers.setdefault(re.sub(r"[0-9a-f]{8,}", "", what), []).append(number)
+    return [(found[:2][-1], what) for what, found in numbers.items()]
+
+
+def test_killed_anywhere(small: Parcels, tmp_path: Path) -> None:
+    expected = state_of(inferred(small))
+    for number, what in points(small):
+        copy = small.copy(tmp_path / f"{number}")
+        with watching(Writes(number, torn=what.startswith(("append", "put")))), pytest.raises(Killed):
+            run(backfill, copy, end_of(1))
+        run(backfill if number % 2 else infer, copy, end_of(1))
+        assert_same(state_of(copy), expected)
+
+
+def test_infer_overtakes_anywhere(small: Parcels, tmp_path: Path) -> None:
+    expected = state_of(inferred(small))
+    for number, what in points(small):
+        if what.startswith("commit"):
+            continue  # the other run could only wait for the transaction's end
+        copy = small.copy(tmp_path / f"{number}")
+        with watching(Writes(number, crash=lambda copy=copy: run(infer, copy, end_of(1)))):
+            run(backfill, copy, end_of(1))
+        assert_same(state_of(copy), expected)
