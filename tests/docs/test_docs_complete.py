@@ -22,6 +22,7 @@ from flywheel.manifest.schema import output_schema
 from flywheel.metadata.schema import Base
 from flywheel.serving.settings import ServerAccess
 from flywheel.workspace import Workspace
+from tasks.runner import RunnerSettings
 
 ROOT = Path(__file__).parents[2]
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
@@ -69,7 +70,7 @@ def test_every_event_is_documented() -> None:
         assert f"`{event}`" in DOCS["events.md"]
 
 
-@pytest.mark.parametrize("settings", [Workspace, ServerAccess])
+@pytest.mark.parametrize("settings", [Workspace, ServerAccess, RunnerSettings])
 def test_every_setting_is_documented(settings: type[BaseModel]) -> None:
     for name, field in settings.model_fields.items():
         assert f"| `FLYWHEEL_{name.upper()}` |" in DOCS["operate.md"], name
