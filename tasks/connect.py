@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
+from httpx import codes
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.logging import get_logger
@@ -46,11 +47,13 @@ def _connections(client: SyncPrefectClient) -> Connections:
 
 def _blocks(client: SyncPrefectClient, kind: type[BlockT]) -> Iterator[tuple[str, BlockT]]:
     """Yield the saved blocks of one type by name; none where the type has not been registered."""
-    from prefect.exceptions import ObjectNotFound
+    from prefect.exceptions import PrefectHTTPStatusError
 
     try:
         documents = client.read_block_documents_by_type(kind.get_block_type_slug(), include_secrets=True)
-    except ObjectNotFound:
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != codes.NOT_FOUND:
+            raise
         return
     for document in documents:
         if document.name is None:
