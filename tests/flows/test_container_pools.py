@@ -111,6 +111,7 @@ def container_of(job: Any, pool: WorkPool) -> tuple[list[str], Mapping[str, str]
     return shlex.split(job.command), job.env
 
 
+@pytest.mark.slow
 def test_a_run_of_the_pool_does_its_work_as_its_container_would(
     pool: WorkPool, parcels: Parcels, client: SyncPrefectClient, tmp_path: Path
 ) -> None:

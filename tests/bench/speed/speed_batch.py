@@ -37,7 +37,7 @@ class Sizes:
 
 
 FULL = Sizes(batches=10, runs=9, backlog=Stream(10_000_000))
-SLICE = Sizes(batches=3, runs=2, backlog=Stream(200_000))
+SLICE = Sizes(batches=1, runs=2, backlog=Stream(200_000))
 
 
 def measure(sizes: Sizes, folder: Path) -> list[Line]:
