@@ -7,7 +7,6 @@ delivered. The model's own time is that of the same rows in process, by what the
 from __future__ import annotations
 
 import atexit
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -102,7 +101,7 @@ def whole_batches(root: str, batches: int, as_of_rows: int) -> Callable[[], dict
 
     stack = ExitStack()
     atexit.register(stack.close)
-    place = stack.enter_context(_own(Path(root)))
+    place = stack.enter_context(made.copied(Path(root)))
     context = made.opened(place, stack.enter_context(made.model_server(place)))
     scoring = stack.enter_context(open_scoring(context))
     as_of = Stream(as_of_rows).end
@@ -144,7 +143,7 @@ def drained(root: str) -> Callable[[], dict[str, float]]:
 
     stack = ExitStack()
     atexit.register(stack.close)
-    place = stack.enter_context(_own(Path(root)))
+    place = stack.enter_context(made.copied(Path(root)))
     address = stack.enter_context(made.model_server(place))
     stack.enter_context(prefect_test_harness(server_startup_timeout=120))
     stack.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
@@ -199,12 +198,3 @@ def _timed(steps: Counter[str], name: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
     steps[name] += time.perf_counter() - began  # type: ignore[assignment]
-
-
-@contextmanager
-def _own(root: Path) -> Iterator[Path]:
-    place = made.copied(root)
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place)

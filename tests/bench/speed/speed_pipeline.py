@@ -63,12 +63,16 @@ def made_workspace(folder: Path, stream: Stream) -> Path:
     return root
 
 
-def copied(root: Path) -> Path:
-    """A workspace of one's own beside ``root``, whose records it shares; whoever asked for it removes it."""
+@contextmanager
+def copied(root: Path) -> Iterator[Path]:
+    """A workspace of one's own beside ``root``, whose records it shares; gone afterwards."""
     copy = Path(tempfile.mkdtemp(prefix="run-", dir=root.parent))
-    shutil.copytree(root / ".flywheel", copy / ".flywheel")
-    (copy / "records").symlink_to(root / "records")
-    return copy
+    try:
+        shutil.copytree(root / ".flywheel", copy / ".flywheel")
+        (copy / "records").symlink_to(root / "records")
+        yield copy
+    finally:
+        shutil.rmtree(copy)
 
 
 def opened(root: Path, address: str) -> PipelineContext:

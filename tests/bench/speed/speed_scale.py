@@ -103,7 +103,7 @@ def reprofiled(root: str, workers: int) -> Callable[[], list[int]]:
     """Run ``reprofile`` over a log without profiles; answers with batches, rows and the sum of all counts."""
     stack = ExitStack()
     atexit.register(stack.close)
-    place = stack.enter_context(_copied(Path(root)))
+    place = stack.enter_context(made.copied(Path(root)))
     stack.enter_context(_prefect(place, "127.0.0.1:1", workers))
     context = made.opened(place, "127.0.0.1:1")
     as_of = context.records.latest()
@@ -126,14 +126,14 @@ def drained(root: str, workers: int) -> Callable[[], list[float]]:
     """Drain the backlog in a new copy of the workspace: by ``infer`` without workers, else by ``backfill``."""
     stack = ExitStack()
     atexit.register(stack.close)
-    address = stack.enter_context(made.model_server(stack.enter_context(_copied(Path(root)))))
+    address = stack.enter_context(made.model_server(stack.enter_context(made.copied(Path(root)))))
     stack.enter_context(_prefect(Path(root), address, workers))
 
     def call() -> list[float]:
         from flows.backfill import backfill
         from flows.infer import infer
 
-        with _copied(Path(root)) as place:
+        with made.copied(Path(root)) as place:
             _select(place)
             flow: Any = backfill if workers else infer
             done = flow(made.NAME, as_of=Stream(10**9).end)
@@ -157,15 +157,6 @@ def _log_all(place: Path, stream: Stream) -> None:
             while entry := plan_batch(context, scoring.source, scoring.client, stream.end):
                 log_batch(context, entry, score_batch(context, entry, scoring.source, scoring.spec, scoring.client))
                 unstage(context, entry.number)
-
-
-@contextmanager
-def _copied(root: Path) -> Iterator[Path]:
-    place = made.copied(root)
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place)
 
 
 @contextmanager
