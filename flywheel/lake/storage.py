@@ -174,6 +174,17 @@ def file_mark(location: Location) -> str | None:
         return None
 
 
+def read_marked(location: Location) -> tuple[bytes, str] | None:
+    """Return a file's content and its mark (see ``file_mark``); None where there is no file."""
+    store, name = _store_of(location)
+    try:
+        with reaching(location):
+            found = obstore.get(store, name)
+            return bytes(found.bytes()), found.meta["e_tag"] or ""
+    except FileNotFoundError:
+        return None
+
+
 def open_store(location: Location) -> ObjectStore:
     """Return the object store whose root is ``location``."""
     if location.is_local:

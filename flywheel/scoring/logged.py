@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import Lock
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from flywheel.lake.duck import connect, query
+from flywheel.lake.live import LiveFile, live_files
 from flywheel.lake.span import time_span
 from flywheel.lake.tables import LakeTable
 from flywheel.lake.trouble import reaching
@@ -20,12 +24,12 @@ def logged_ids(predictions: LakeTable, rows: pl.DataFrame, number: int) -> pl.Da
     """Return the ``prediction_id`` of those of ``rows`` that a batch before ``number`` has logged on the same dates."""
     ids = rows.select("prediction_id")
     times = time_span(rows)
-    files = predictions.files(dates=(times[0].date(), times[1].date())) if times else []
+    files = live_files(predictions.location, (times[0].date(), times[1].date())) if times else []
     if not files or not _kept.may_have(predictions, files, rows[_KEY]):
         return ids.clear()
     with connect() as connection:
         connection.register("ids", ids.to_arrow())
-        predictions.attach(connection, "predictions", files, ["prediction_id", "batch_id"])
+        predictions.attach(connection, "predictions", [file.uri for file in files], ["prediction_id", "batch_id"])
         return query(connection, "find_logged_ids", {"batch": number})
 
 
@@ -41,39 +45,63 @@ class LoggedKeys:
     def __init__(self, most: int = _MOST_KEPT) -> None:
         self._most = most
         self._lock = Lock()
-        self._files: frozenset[str] = frozenset()
-        self._keys = pl.Series(_KEY, dtype=pl.Int64)
+        self._kept = _Kept()
 
-    def may_have(self, table: LakeTable, files: list[str], keys: pl.Series) -> bool:
+    def may_have(self, table: LakeTable, files: Sequence[LiveFile], keys: pl.Series) -> bool:
         """Whether a row of ``files`` may have one of ``keys``; False is certain."""
-        asked = keys.implode()
         with self._lock:
             if self._keep(table, files):
-                return bool((self._keys.is_null() | self._keys.is_in(asked)).any())
+                return self._kept.may_have(keys)
         key = pl.col(_KEY)
-        found = table.scan(files, [_KEY]).filter(key.is_null() | key.is_in(asked)).head(1)
+        rows = table.scan([file.uri for file in files], [_KEY])
+        found = rows.filter(key.is_null() | key.is_in(keys.implode())).head(1)
         with reaching(table.location):
             return found.collect(engine="streaming").height > 0
 
-    def _keep(self, table: LakeTable, files: list[str]) -> bool:
+    def _keep(self, table: LakeTable, files: Sequence[LiveFile]) -> bool:
         """Read what is not there yet; False, and nothing is there, where it is too much."""
-        wanted = frozenset(files)
-        if not self._files <= wanted:
-            self._forget()
-        new = [file for file in files if file not in self._files]
+        wanted = frozenset(file.uri for file in files)
+        if not self._kept.files <= wanted:
+            self._kept = _Kept()
+        new = [file for file in files if file.uri not in self._kept.files]
         if not new:
             return True
-        with reaching(table.location):
-            rows = int(table.scan(new, [_KEY]).select(pl.len()).collect().item())
-        if rows + len(self._keys) > self._most:
-            self._forget()
+        if self._kept.count + sum(file.rows for file in new) > self._most:
+            self._kept = _Kept()
             return False
-        self._keys = pl.concat([self._keys, table.read(new, [_KEY])[_KEY]])
-        self._files = wanted
+        self._kept.add(table.read([file.uri for file in new], [_KEY])[_KEY])
+        self._kept.files = wanted
         return True
 
-    def _forget(self) -> None:
-        self._files, self._keys = frozenset(), self._keys.clear()
+
+class _Kept:
+    """The keys of some files, in sorted arrays each at least twice as long as the next: few to search, cheap to add."""
+
+    def __init__(self) -> None:
+        self.files: frozenset[str] = frozenset()
+        self._runs: list[npt.NDArray[np.int64]] = []
+        self._has_unknown = False
+
+    @property
+    def count(self) -> int:
+        return sum(len(run) for run in self._runs)
+
+    def add(self, keys: pl.Series) -> None:
+        self._has_unknown = self._has_unknown or keys.has_nulls()
+        run = np.sort(keys.drop_nulls().to_numpy())
+        while self._runs and len(self._runs[-1]) < 2 * len(run):
+            run = np.sort(np.concatenate([self._runs.pop(), run]))
+        self._runs.append(run)
+
+    def may_have(self, keys: pl.Series) -> bool:
+        wanted = np.sort(keys.to_numpy())  # in order, each search ends near the one before
+        return self._has_unknown or any(_share(run, wanted) for run in self._runs if len(run))
+
+
+def _share(run: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> bool:
+    """Whether two sorted arrays have a number in common; the first is not empty."""
+    found = np.minimum(np.searchsorted(run, wanted), len(run) - 1)
+    return bool((run[found] == wanted).any())
 
 
 _kept = LoggedKeys()
