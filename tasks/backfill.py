@@ -13,11 +13,11 @@ from tasks.step import step
 if TYPE_CHECKING:
     from flywheel.context import PipelineContext
     from flywheel.metadata.ledger import InferencePlan, LedgerEntry
-    from flywheel.scoring.foresee import Foreseen
+    from flywheel.scoring.foresee import Entries
     from flywheel.scoring.staging import ScoredBatch
 
 
-def foresee_parts(context: PipelineContext, scoring: Scoring, as_of: datetime, most: int) -> Iterator[Foreseen]:
+def foresee_parts(context: PipelineContext, scoring: Scoring, as_of: datetime, most: int) -> Iterator[Entries]:
     """Yield the next batches before they are planned, ``most`` at most, several at a time."""
     from flywheel.scoring import foresee
 
@@ -25,7 +25,7 @@ def foresee_parts(context: PipelineContext, scoring: Scoring, as_of: datetime, m
 
 
 @step("score ahead")
-def draft_batches(entries: Foreseen, pipeline: str) -> int:
+def draft_batches(entries: Entries, pipeline: str) -> int:
     """Score batches before their turn, where that can be done; return how many turns that is."""
     from flywheel.scoring import draft
 

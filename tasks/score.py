@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from flywheel.inference.client import ModelClient
     from flywheel.manifest.documents import SourceSpec
     from flywheel.metadata.ledger import InferencePlan, LedgerEntry
+    from flywheel.scoring.ahead import Ahead
     from flywheel.scoring.deliver import SinkFailure
+    from flywheel.scoring.plan import Foreseen
     from flywheel.scoring.staging import ScoredBatch
     from flywheel.sources.base import Source
 
@@ -74,21 +76,34 @@ def open_scoring(context: PipelineContext) -> Iterator[Scoring]:
         yield Scoring(open_source(spec, context.storage), spec, client)
 
 
+@contextmanager
+def scoring_ahead(context: PipelineContext, scoring: Scoring, as_of: datetime) -> Iterator[Ahead]:
+    """Have the next batch scored while another is logged."""
+    from flywheel.scoring.ahead import Ahead
+
+    with closing(Ahead(context, scoring.source, scoring.spec, scoring.client, as_of)) as ahead:
+        yield ahead
+
+
 @step("plan batch", retries=2)
-def plan_batch(context: PipelineContext, scoring: Scoring, as_of: datetime) -> LedgerEntry[InferencePlan] | None:
+def plan_batch(
+    context: PipelineContext, scoring: Scoring, as_of: datetime, foreseen: Foreseen | None = None
+) -> LedgerEntry[InferencePlan] | None:
     """Write down what the next batch is; None when there are no new records."""
     from flywheel.scoring import plan
 
-    return plan.plan_batch(context, scoring.source, scoring.client, as_of)
+    return plan.plan_batch(context, scoring.source, scoring.client, as_of, foreseen)
 
 
 @step("score batch")
-def score_batch(context: PipelineContext, entry: LedgerEntry[InferencePlan], scoring: Scoring) -> ScoredBatch:
-    """Read, check and score the batch's records."""
+def score_batch(
+    context: PipelineContext, entry: LedgerEntry[InferencePlan], scoring: Scoring, draft: ScoredBatch | None = None
+) -> ScoredBatch:
+    """Read, check and score the batch's records, unless there is a draft of it."""
     from flywheel.scoring import score
 
     pinned = context.at_revision(entry.revision)
-    return score.score_batch(pinned, entry, scoring.source, scoring.spec, scoring.client)
+    return score.score_batch(pinned, entry, scoring.source, scoring.spec, scoring.client, draft)
 
 
 @step("log batch", retries=2)
@@ -103,18 +118,21 @@ def log_batch(context: PipelineContext, entry: LedgerEntry[InferencePlan], batch
 def score_batches(context: PipelineContext, scoring: Scoring, as_of: datetime, most: int) -> Scored:
     """Plan, score and log the next batches one after the other, for some seconds and at most ``most`` of them."""
     scored, until = Scored(), time.monotonic() + _STEP_SECONDS
-    while scored.counts["batches"] < most and time.monotonic() < until:
-        try:
-            entry = plan_batch.fn(context, scoring, as_of)
-            if entry is None:
-                scored.is_all = True
-                break
-            batch = score_batch.fn(context, entry, scoring)
-            scored.add(log_batch.fn(context, entry, batch), batch)
-        except Exception:
-            if not scored.counts:
-                raise
-            break  # the next step begins with this batch, and fails if it fails again; those before are counted
+    with scoring_ahead(context, scoring, as_of) as ahead:
+        while scored.counts["batches"] < most and time.monotonic() < until:
+            try:
+                entry = plan_batch.fn(context, scoring, as_of, ahead.foreseen())
+                if entry is None:
+                    scored.is_all = True
+                    break
+                batch = score_batch.fn(context, entry, scoring, ahead.draft_of(entry))
+                if scored.counts["batches"] + 1 < most:
+                    ahead.begin(entry)
+                scored.add(log_batch.fn(context, entry, batch), batch)
+            except Exception:
+                if not scored.counts:
+                    raise
+                break  # the next step begins with this batch, and fails if it fails again; those before are counted
     return scored
 
 

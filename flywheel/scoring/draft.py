@@ -1,9 +1,10 @@
-"""Batches that were scored before their turn, by several processes at once.
+"""Batches that were scored before their turn: by several processes at once, or beside the one that is being logged.
 
-A draft is a guess, kept under all that the batch depends on: its number, its rows, the revision, the model's version
-and the logical time. When its turn comes the batch is planned like any other, and the draft is the batch if the guess
-was right: the same plan, the model's own answer to every row, and no id that has been logged since. Otherwise the batch
-is scored as if there were none. So a draft is never wrong, and a run that is killed leaves at most some files.
+A draft is a guess, kept in memory or under all that the batch depends on: its number, its rows, the revision, the
+model's version and the logical time. When its turn comes the batch is planned like any other, and the draft is the
+batch if the guess was right: the same plan, the model's own answer to every row, and no id that has been logged since.
+Otherwise the batch is scored as if there were none. So a draft is never wrong, and a run that is killed leaves at most
+some files.
 """
 
 from __future__ import annotations
@@ -26,24 +27,38 @@ from flywheel.sources.base import Source
 _FOLDER = "drafts"
 
 
-def draft_batch(
+def make_draft(
     context: PipelineContext, entry: LedgerEntry[InferencePlan], source: Source, spec: SourceSpec, client: ModelClient
-) -> bool:
-    """Score a batch that will be planned, and keep it as a draft; return whether there is one now.
+) -> ScoredBatch | None:
+    """Score a batch that will be planned; nothing is stored.
 
-    There is none if the model did not answer every row: what becomes of such rows is decided in the batch's turn.
+    There is no draft if the model did not answer every row: what becomes of such rows is decided in the batch's turn.
     """
-    if entry.plan.serve_fallback or read_staged(context, entry.number) is not None:
-        return False
+    if entry.plan.serve_fallback:
+        return None
     try:
         batch = score_records(context, entry, source, spec, client)
     except InferenceError:
-        return False
+        return None
     counts = count_rows(batch)
-    if counts["fallback"] or counts["dead_letters"]:
+    return None if counts["fallback"] or counts["dead_letters"] else batch
+
+
+def is_new(context: PipelineContext, draft: ScoredBatch) -> bool:
+    """Whether none of its ids has been logged, as by batches that came before it but were drafted beside it."""
+    return logged_ids(context.tables.predictions, draft.predictions, draft.number).is_empty()
+
+
+def draft_batch(
+    context: PipelineContext, entry: LedgerEntry[InferencePlan], source: Source, spec: SourceSpec, client: ModelClient
+) -> bool:
+    """Score a batch that will be planned, and store the draft; return whether there is one now."""
+    if read_staged(context, entry.number) is not None:
         return False
-    context.storage.write(_uri(context, entry), to_bytes(batch))
-    return True
+    batch = make_draft(context, entry, source, spec, client)
+    if batch is not None:
+        context.storage.write(_uri(context, entry), to_bytes(batch))
+    return batch is not None
 
 
 def read_draft(context: PipelineContext, entry: LedgerEntry[InferencePlan]) -> ScoredBatch | None:
@@ -53,10 +68,7 @@ def read_draft(context: PipelineContext, entry: LedgerEntry[InferencePlan]) -> S
     except FileNotFoundError:
         return None
     batch = from_bytes(data, entry.number)
-    # Batches that were drafted beside it have been logged since.
-    if not logged_ids(context.tables.predictions, batch.predictions, entry.number).is_empty():
-        return None
-    return batch
+    return batch if is_new(context, batch) else None
 
 
 def delete_draft(context: PipelineContext, entry: LedgerEntry[InferencePlan]) -> None:

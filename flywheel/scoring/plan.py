@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
@@ -17,10 +18,24 @@ from flywheel.registry.version import RegisteredModel
 from flywheel.sources.base import Progress, Source
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """A batch that is not planned yet, and how far into the source those before it have come."""
+
+    entry: LedgerEntry[InferencePlan]
+    progress: Mapping[str, Progress]
+
+
 def plan_batch(
-    context: PipelineContext, source: Source, client: ModelClient, as_of: datetime
+    context: PipelineContext,
+    source: Source,
+    client: ModelClient,
+    as_of: datetime,
+    foreseen: Foreseen | None = None,
 ) -> LedgerEntry[InferencePlan] | None:
     """Return the batch to score next: one left unfinished, a new one, or None when there are no new records.
+
+    A new one is planned as it was ``foreseen`` a moment ago, unless something else has been planned since.
 
     Raises
     ------
@@ -31,6 +46,8 @@ def plan_batch(
     """
 
     def make_plan(progress: Mapping[str, Progress]) -> InferencePlan | None:
+        if foreseen is not None and foreseen.progress == progress:
+            return foreseen.entry.plan
         return make_inference_plan(context, source, client, as_of, progress)
 
     client.require_access()

@@ -26,9 +26,14 @@ FEED = "records"
 
 
 def score_batch(
-    context: PipelineContext, entry: LedgerEntry[InferencePlan], source: Source, spec: SourceSpec, client: ModelClient
+    context: PipelineContext,
+    entry: LedgerEntry[InferencePlan],
+    source: Source,
+    spec: SourceSpec,
+    client: ModelClient,
+    draft: ScoredBatch | None = None,
 ) -> ScoredBatch:
-    """Return the scored rows of a planned batch: those staged before, or freshly scored and then staged.
+    """Return the scored rows of a planned batch: those staged before, else its draft or freshly scored ones, staged.
 
     Raises
     ------
@@ -38,7 +43,7 @@ def score_batch(
     staged = read_staged(context, entry.number)
     if staged is not None:
         return staged
-    return stage(context, score_records(context, entry, source, spec, client))
+    return stage(context, draft or score_records(context, entry, source, spec, client))
 
 
 def score_records(

@@ -1,11 +1,13 @@
-"""A backlog scored ahead leaves what ``infer`` leaves: whatever is in it, killed anywhere, overtaken anywhere."""
+"""A backlog scored ahead leaves what batches in their turn leave: whatever is in it, killed or overtaken anywhere."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crashing import Killed, Writes, watching
@@ -13,6 +15,8 @@ from parcels import NOWHERE, Document, Edit, Parcels, end_of, inference_of, made
 from plain import run, trained
 from state import assert_same, state_of
 
+import flywheel.scoring.ahead
+import flywheel.scoring.draft
 import flywheel.scoring.foresee
 from flows.backfill import backfill
 from flows.infer import infer
@@ -58,10 +62,19 @@ def falls_back(fallback: str) -> Edit:
 
 
 def inferred(parcels: Parcels, day: int = 1) -> Parcels:
-    """What ``infer`` makes of the same backlog."""
+    """What ``infer`` makes of the same backlog one batch a run: none of them is scored before its turn."""
     calm = parcels.copy(parcels.root.with_name("calm"))
-    run(infer, calm, end_of(day))
+    while run(infer, calm, end_of(day), max_batches=1).batches:
+        pass
     return calm
+
+
+def noting_threads(seen: list[str]) -> Callable[..., Any]:
+    def make_draft(*arguments: Any) -> Any:
+        seen.append(threading.current_thread().name)
+        return flywheel.scoring.draft.make_draft(*arguments)
+
+    return make_draft
 
 
 def drafts(parcels: Parcels) -> list[str]:
@@ -78,14 +91,37 @@ def test_leaves_what_infer_leaves(parcels: Parcels) -> None:
     assert run(backfill, parcels, end_of(1)).batches == 0
 
 
-def test_an_id_that_is_in_two_batches_counts_once(parcels: Parcels) -> None:
+def test_infer_scores_a_batch_while_it_logs_the_one_before(parcels: Parcels, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = inferred(parcels)
+    drafted: list[str] = []
+    monkeypatch.setattr(flywheel.scoring.ahead, "make_draft", noting_threads(drafted))
+    assert run(infer, parcels, end_of(1)).batches == 5
+    assert len(drafted) == 4
+    assert all("ahead" in thread for thread in drafted)
+    assert_same(state_of(parcels), state_of(expected))
+
+
+def test_what_goes_wrong_ahead_is_told_in_the_turn_of_the_batch(
+    parcels: Parcels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_arguments: object) -> None:
+        raise OSError("the disk of the source is gone")
+
+    expected = inferred(parcels)
+    monkeypatch.setattr(flywheel.scoring.ahead, "make_draft", fails)
+    assert run(infer, parcels, end_of(1)).batches == 5
+    assert_same(state_of(parcels), state_of(expected))
+
+
+@pytest.mark.parametrize("flow", [infer, backfill])
+def test_an_id_that_is_in_two_batches_counts_once(parcels: Parcels, flow: Any) -> None:
     """Neither of them is in the log when they are scored."""
     twice = made_parcels(1, end_of(0), ROWS - 1)[-10:]
     parcels.records("02.ndjson", twice)
     expected = inferred(parcels)
-    found = run(backfill, parcels, end_of(1))
+    found = run(flow, parcels, end_of(1))
     assert found.quarantined == 11
-    assert found.ahead == found.batches - 1
+    assert flow is infer or found.ahead == found.batches - 1
     assert_same(state_of(parcels), state_of(expected))
 
 
