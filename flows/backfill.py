@@ -50,7 +50,7 @@ def backfill(
         return BackfillSummary(pipeline=pipeline)
     totals: Counter[str] = Counter()
     progress = RunProgress(context, when)
-    deliver_batches(context)
+    failures = deliver_batches(context)
     with open_scoring(context) as scoring:
         for turns in each_shard(draft_batches, foresee_parts(context, scoring, when, max_batches), context.name):
             for _ in range(turns):
@@ -60,6 +60,8 @@ def backfill(
                 scored = drafted or score_batch(context, entry, scoring)
                 totals.update(log_batch(context, entry, scored), batches=1, ahead=int(drafted is not None))
                 progress.advance(scored.predictions)
+            if not failures:
+                failures = deliver_batches(context)
     summary = BackfillSummary(pipeline=pipeline, **totals)
     failures = deliver_batches(context)
     publish_summary(context, "backfill", summary, failures)

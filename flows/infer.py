@@ -45,7 +45,7 @@ def infer(pipeline: PipelineName, as_of: datetime | None = None, max_batches: Ba
         return InferSummary(pipeline=pipeline)
     totals: Counter[str] = Counter()
     progress = RunProgress(context, when)
-    deliver_batches(context)
+    failures = deliver_batches(context)
     with open_scoring(context) as scoring:
         while totals["batches"] < max_batches:
             scored = score_batches(context, scoring, when, max_batches - totals["batches"])
@@ -54,6 +54,8 @@ def infer(pipeline: PipelineName, as_of: datetime | None = None, max_batches: Ba
                 progress.reach(scored.first, scored.last)
             if scored.is_all:
                 break
+            if not failures:
+                failures = deliver_batches(context)
     summary = InferSummary(pipeline=pipeline, **totals)
     failures = deliver_batches(context)
     publish_summary(context, "infer", summary, failures)

@@ -90,7 +90,7 @@ class _Kept:
         self._has_unknown = self._has_unknown or keys.has_nulls()
         run = np.sort(keys.drop_nulls().to_numpy())
         while self._runs and len(self._runs[-1]) < 2 * len(run):
-            run = np.sort(np.concatenate([self._runs.pop(), run]))
+            run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")  # which merges what is in order
         self._runs.append(run)
 
     def may_have(self, keys: pl.Series) -> bool:

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from flywheel.context import PipelineContext
-from flywheel.lake.tables import QUARANTINE
 
 _FOLDER = "staging"
 _SUFFIX = ".arrow"
-_NO_QUARANTINE = pl.DataFrame(schema={name: dtype for name, dtype in QUARANTINE.items() if name != "date"})
 
 
 @dataclass(frozen=True)
@@ -64,23 +62,15 @@ def _uri(context: PipelineContext, number: int) -> str:
 
 
 def to_bytes(batch: ScoredBatch) -> bytes:
-    """Return a batch as a file, without its number: each frame is a struct column, so that they appear together."""
-    columns = [
-        frame.select(pl.struct(pl.all()).alias(name)) if frame.width else pl.DataFrame()
-        for name, frame in (("predictions", batch.predictions), ("quarantined", batch.quarantined))
-    ]
+    """Return a batch as a file, without its number: one row, each frame a list in it, so that they appear together."""
+    frames = {"predictions": batch.predictions, "quarantined": batch.quarantined}
+    columns = [frame.to_struct(name).implode() for name, frame in frames.items()]
     buffer = io.BytesIO()
-    pl.concat(columns, how="diagonal").write_ipc(buffer, compression="uncompressed")
+    pl.DataFrame(columns).write_ipc(buffer, compression="uncompressed")
     return buffer.getvalue()
 
 
 def from_bytes(data: bytes, number: int) -> ScoredBatch:
     """Return the batch of a file."""
     frame = pl.read_ipc(io.BytesIO(data))
-    # One that was staged by an earlier version of Flywheel may lack a column.
-    quarantined = pl.concat([_NO_QUARANTINE, _part(frame, "quarantined")], how="diagonal")
-    return ScoredBatch(number, _part(frame, "predictions"), quarantined)
-
-
-def _part(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    return frame.select(name).filter(pl.col(name).is_not_null()).unnest(name)
+    return ScoredBatch(number, frame["predictions"][0].struct.unnest(), frame["quarantined"][0].struct.unnest())

@@ -18,9 +18,12 @@ from state import assert_same, state_of
 import flywheel.scoring.ahead
 import flywheel.scoring.draft
 import flywheel.scoring.foresee
+import flywheel.scoring.log
+import tasks.score
 from flows.backfill import backfill
 from flows.infer import infer
 from flywheel.errors import InferenceError
+from flywheel.scoring.staging import staged_numbers
 from flywheel.serving.server import ModelServer
 
 ROWS, BATCH = 250, 50
@@ -77,6 +80,16 @@ def noting_threads(seen: list[str]) -> Callable[..., Any]:
     return make_draft
 
 
+def noting_staged(parcels: Parcels, seen: list[int]) -> Callable[..., Any]:
+    count_rows = flywheel.scoring.log.count_rows
+
+    def count(batch: Any) -> Any:
+        seen.append(len(list(staged_numbers(parcels.context))))
+        return count_rows(batch)
+
+    return count
+
+
 def drafts(parcels: Parcels) -> list[str]:
     context = parcels.context
     return [file.path for file in context.storage.list_files(context.folder("drafts"))]
@@ -98,6 +111,17 @@ def test_infer_scores_a_batch_while_it_logs_the_one_before(parcels: Parcels, mon
     assert run(infer, parcels, end_of(1)).batches == 5
     assert len(drafted) == 4
     assert all("ahead" in thread for thread in drafted)
+    assert_same(state_of(parcels), state_of(expected))
+
+
+def test_sinks_get_a_backlog_while_it_is_scored(parcels: Parcels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for the sinks does not pile up until the end of the run."""
+    monkeypatch.setattr(tasks.score, "_STEP_SECONDS", 0.005)
+    expected, waiting = inferred(parcels), list[int]()
+    count = noting_staged(parcels, waiting)
+    monkeypatch.setattr(flywheel.scoring.log, "count_rows", count)
+    run(infer, parcels, end_of(1))
+    assert waiting == [1] * 5
     assert_same(state_of(parcels), state_of(expected))
 
 
