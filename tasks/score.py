@@ -127,7 +127,7 @@ def score_batches(context: PipelineContext, scoring: Scoring, as_of: datetime, m
                     break
                 batch = score_batch.fn(context, entry, scoring, ahead.draft_of(entry))
                 if scored.counts["batches"] + 1 < most:
-                    ahead.begin(entry)
+                    ahead.begin(entry, batch)
                 scored.add(log_batch.fn(context, entry, batch), batch)
             except Exception:
                 if not scored.counts:

@@ -12,7 +12,7 @@ from flywheel.context import PipelineContext
 from flywheel.inference.client import ModelClient
 from flywheel.manifest.documents import SourceSpec
 from flywheel.metadata.ledger import InferencePlan, LedgerEntry
-from flywheel.scoring.draft import is_new, make_draft
+from flywheel.scoring.draft import is_answered, is_new, make_draft
 from flywheel.scoring.foresee import foresee_after
 from flywheel.scoring.plan import Foreseen
 from flywheel.scoring.staging import ScoredBatch
@@ -46,8 +46,13 @@ class Ahead:
         """Wait for what was begun, and forget it."""
         self._thread.shutdown(cancel_futures=True)
 
-    def begin(self, entry: LedgerEntry[InferencePlan]) -> None:
-        """Begin with the batch after ``entry``, which is planned, and is the newest one that is."""
+    def begin(self, entry: LedgerEntry[InferencePlan], batch: ScoredBatch) -> None:
+        """Begin with the batch after ``entry``, the newest one that is planned, if the model answered all of ``batch``.
+
+        One that is down is asked in a batch's turn alone.
+        """
+        if not is_answered(batch):
+            return
         if self._draft is None or self._draft.foreseen.entry != entry:
             self._coming = foresee_after(self._context, entry.number, self._source, self._client, self._as_of)
         self._begun = self._thread.submit(self._next, self._coming)

@@ -40,8 +40,13 @@ def make_draft(
         batch = score_records(context, entry, source, spec, client)
     except InferenceError:
         return None
+    return batch if is_answered(batch) else None
+
+
+def is_answered(batch: ScoredBatch) -> bool:
+    """Whether the model answered every row that was asked."""
     counts = count_rows(batch)
-    return None if counts["fallback"] or counts["dead_letters"] else batch
+    return not counts["fallback"] and not counts["dead_letters"]
 
 
 def is_new(context: PipelineContext, draft: ScoredBatch) -> bool:
