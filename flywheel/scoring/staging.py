@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from flywheel.context import PipelineContext
+from flywheel.lake.tables import QUARANTINE
 
 _FOLDER = "staging"
 _SUFFIX = ".arrow"
+_NO_QUARANTINE = pl.DataFrame(schema={name: dtype for name, dtype in QUARANTINE.items() if name != "date"})
 
 
 @dataclass(frozen=True)
@@ -73,4 +75,6 @@ def to_bytes(batch: ScoredBatch) -> bytes:
 def from_bytes(data: bytes, number: int) -> ScoredBatch:
     """Return the batch of a file."""
     frame = pl.read_ipc(io.BytesIO(data))
-    return ScoredBatch(number, frame["predictions"][0].struct.unnest(), frame["quarantined"][0].struct.unnest())
+    predictions, quarantined = (frame[name][0].struct.unnest() for name in ("predictions", "quarantined"))
+    # One that was staged by an earlier version of Flywheel may lack a column.
+    return ScoredBatch(number, predictions, pl.concat([_NO_QUARANTINE, quarantined], how="diagonal"))

@@ -114,7 +114,8 @@ def lose_commits(day: Day[Hosted], folder: Path, record: Record, pause: float) -
         behind = replace(copy, database_url=_behind(copy.database_url, port))
         with beside(lambda trouble: attack(trouble, faults)):
             failures = until_done(behind, day.flows, DatabaseDownError)
-    assert len(failures) == faults.happened["lost"]
+    # What is lost of a batch that is scored ahead fails no run.
+    assert len(failures) <= faults.happened["lost"]
     note(record, day, copy, "PostgreSQL loses the answer to a COMMIT", faults.happened["lost"], 0.0)
 
 
