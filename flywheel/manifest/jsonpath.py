@@ -28,8 +28,11 @@ class JsonPath(str):
     """
 
     def __new__(cls, text: str) -> Self:
-        _parse(text)
-        return super().__new__(cls, text)
+        path = super().__new__(cls, text)
+        if "*" in path.segments and any(isinstance(step, int) and step < 0 for step in path.segments):
+            # DuckDB reads such a key as a wildcard, unless every index counts from the start.
+            raise ValueError("has a field called * and an index from the end; count from the start: [0]")
+        return path
 
     @cached_property
     def segments(self) -> tuple[str | int, ...]:
