@@ -13,14 +13,8 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flywheel.drift.bins import Floats, fit_bins
-from flywheel.drift.counting import (
-    Buckets,
-    Counts,
-    bucket_categories,
-    bucket_numeric,
-    count_categories,
-    count_numeric,
-)
+from flywheel.drift.counting import Buckets, CategoryTable, Counts
+from flywheel.drift.guide_table import GuideTable
 from flywheel.drift.measured import Measured
 from flywheel.drift.moments import Moments, moments_of
 from flywheel.drift.sliced import SlicedReference
@@ -51,6 +45,11 @@ class NumericBaseline(_Frozen):
         return np.array(self.counts, dtype=np.int64)
 
     @cached_property
+    def guide(self) -> GuideTable:
+        """What finds the bucket of a number."""
+        return GuideTable(self.edges)
+
+    @cached_property
     def widths(self) -> Floats:
         """Of the bins between the edges."""
         with np.errstate(over="ignore"):
@@ -72,11 +71,11 @@ class NumericBaseline(_Frozen):
 
     def count(self, values: pl.Series) -> Counts:
         """Count Float64 values into these buckets."""
-        return count_numeric(values, self.edges)
+        return self.guide.count(values)
 
     def buckets(self, values: pl.Series) -> Buckets:
         """The bucket of each of some Float64 values."""
-        return bucket_numeric(values, self.edges)
+        return self.guide.buckets(values)
 
 
 class CategoryBaseline(_Frozen):
@@ -92,13 +91,18 @@ class CategoryBaseline(_Frozen):
         """``counts`` as an array."""
         return np.array(self.counts, dtype=np.int64)
 
+    @cached_property
+    def known(self) -> CategoryTable:
+        """What finds the bucket of a category."""
+        return CategoryTable(self.categories, self.others)
+
     def count(self, values: pl.Series) -> Counts:
         """Count String values into these buckets."""
-        return count_categories(values, self.categories, self.others)
+        return self.known.count(values)
 
     def buckets(self, values: pl.Series) -> Buckets:
         """The bucket of each of some String values."""
-        return bucket_categories(values, self.categories, self.others)
+        return self.known.buckets(values)
 
 
 FeatureBaseline = Annotated[NumericBaseline | CategoryBaseline, Field(discriminator="kind")]
@@ -203,7 +207,7 @@ def fit_baseline(
 def _fit_numeric(values: pl.Series) -> NumericBaseline:
     finite = values.filter(values.is_finite()).to_numpy()
     bins = fit_bins(finite)
-    counts = count_numeric(values, bins.edges).tolist()
+    counts = GuideTable(bins.edges).count(values).tolist()
     return NumericBaseline(edges=bins.edges, coarse=bins.coarse, counts=counts, moments=moments_of(finite))
 
 
@@ -211,5 +215,5 @@ def _fit_category(values: pl.Series) -> CategoryBaseline:
     found = values.alias("value").drop_nulls().value_counts(name="rows")
     known = found.sort("rows", "value", descending=[True, False]).get_column("value").head(KNOWN).to_list()
     categories, others = known[:FREQUENT], known[FREQUENT:]
-    counts = count_categories(values, categories, others).tolist()
+    counts = CategoryTable(categories, others).count(values).tolist()
     return CategoryBaseline(categories=categories, others=others, counts=counts)

@@ -34,18 +34,18 @@ class Measured:
         """Whether rows of this schema have it."""
         column, _, field = self.name.partition(".")
         dtype = schema.get(column)
-        if not field:
-            return dtype is not None
-        return isinstance(dtype, pl.Struct) and any(found.name == field for found in dtype.fields)
+        return _has(dtype, field) if field else dtype is not None
 
     def values(self, rows: pl.DataFrame) -> pl.Series:
         """The values as Float64 or String; all null where the rows do not have the column."""
         dtype = pl.Float64 if self.kind == "numeric" else pl.String
-        if not self.is_in(rows.schema):
-            return pl.repeat(None, rows.height, dtype=dtype, eager=True).alias(self.name)
         column, _, field = self.name.partition(".")
-        values = rows[column].struct.field(field) if field else rows[column]
-        return values.cast(dtype).alias(self.name)
+        found: pl.Series | None = rows.get_column(column, default=None)
+        if found is not None and field:
+            found = found.struct.field(field) if _has(found.dtype, field) else None
+        if found is None:
+            return pl.repeat(None, rows.height, dtype=dtype, eager=True).alias(self.name)
+        return found.cast(dtype).alias(self.name)
 
 
 def measured_features(pipeline: Pipeline) -> list[Measured]:
@@ -69,6 +69,10 @@ def sliced_by(pipeline: Pipeline) -> list[Measured]:
     schema = record_schema(pipeline)
     names = pipeline.drift.slices if pipeline.drift else []
     return [Measured(name, _kind(schema[name])) for name in names]
+
+
+def _has(dtype: PolarsDataType | None, field: str) -> bool:
+    return isinstance(dtype, pl.Struct) and any(found.name == field for found in dtype.fields)
 
 
 def _kind(dtype: PolarsDataType) -> Kind:

@@ -19,29 +19,28 @@ def profile_rows(predictions: pl.DataFrame, baseline: Baseline, number: int, pre
     if times is None:
         return pl.DataFrame(schema=PROFILES)
     first, last = times
-    return (
-        _counts(predictions, baseline)
-        .with_columns(
-            batch_id=pl.lit(number),
-            baseline_id=pl.lit(baseline.id),
-            predicted_at=pl.lit(predicted_at),
-            first_event=pl.lit(first),
-            last_event=pl.lit(last),
-            rows=pl.lit(predictions.height),
-            # A window by time asks for the batches whose newest event is young enough.
-            date=pl.lit(last.date()),
-        )
-        .select(PROFILES.names())
-        .cast(dict(PROFILES))  # type: ignore[arg-type]
+    told = {
+        "batch_id": number,
+        "baseline_id": baseline.id,
+        "predicted_at": predicted_at,
+        "first_event": first,
+        "last_event": last,
+        "rows": predictions.height,
+        # A window by time asks for the batches whose newest event is young enough.
+        "date": last.date(),
+    }
+    counts = _counts(predictions, baseline)
+    return counts.select(
+        pl.lit(told[name], dtype).alias(name) if name in told else pl.col(name) for name, dtype in PROFILES.items()
     )
 
 
 def _counts(predictions: pl.DataFrame, baseline: Baseline) -> pl.DataFrame:
     """Count every row's features, but only the model's own answers: an outage is not drift of the model."""
-    answered = predictions.filter(pl.col("status") == OK)
     everything = profile(predictions, baseline)
-    if answered.height == predictions.height:
+    is_answered = predictions["status"] == OK
+    if is_answered.all(ignore_nulls=False):
         return everything
     own = [feature.name for feature in baseline.measured if feature.is_prediction]
     is_own = pl.col("feature").is_in(own)
-    return pl.concat([everything.filter(~is_own), profile(answered, baseline).filter(is_own)])
+    return pl.concat([everything.filter(~is_own), profile(predictions.filter(is_answered), baseline).filter(is_own)])

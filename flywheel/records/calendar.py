@@ -29,7 +29,9 @@ def impossible(column: pl.Series) -> pl.Series:
     low, high = _bounds(column.dtype)
     if low is None or high is None:
         return nowhere(len(column))
-    count = column.to_physical()
+    count = column.cast(pl.Int64)
+    if _lies_within(count, low, high):
+        return nowhere(len(column))
     return is_true((count < low) | (count >= high))
 
 
@@ -70,6 +72,11 @@ def _bounds(dtype: pl.DataType) -> tuple[int | None, int | None]:
     if isinstance(dtype, pl.Datetime) and dtype.time_unit in _PER_SECOND:
         return _SECONDS[0] * _PER_SECOND[dtype.time_unit], _SECONDS[1] * _PER_SECOND[dtype.time_unit]
     return None, None  # 64 bits of nanoseconds are the years 1677 to 2262
+
+
+def _lies_within(count: pl.Series, low: int, high: int) -> bool:
+    first, last = count.min(), count.max()
+    return not isinstance(first, int) or not isinstance(last, int) or (low <= first and last < high)
 
 
 def _holds_times(dtype: object) -> bool:

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from flywheel.records.masks import nowhere
+
 
 @dataclass(frozen=True)
 class Horizon:
@@ -23,9 +25,12 @@ class Horizon:
     def is_beyond(self, times: pl.Series) -> pl.Series:
         """Return which times are too far ahead; none where the calendar ends before that."""
         try:
-            return (times > self.as_of + self.max_ahead).fill_null(False)
+            last = self.as_of + self.max_ahead
         except OverflowError:
-            return pl.Series([False]).new_from_index(0, len(times))
+            return nowhere(len(times))
+        latest = times.max()
+        is_any = isinstance(latest, datetime) and latest > last
+        return (times > last).fill_null(False) if is_any else nowhere(len(times))
 
     def __str__(self) -> str:
         far = str(self.max_ahead).removesuffix(", 0:00:00")

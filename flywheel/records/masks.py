@@ -35,6 +35,9 @@ def only_finite(column: pl.Series) -> pl.Series:
     >>> only_finite(pl.Series([1.5, None, float("nan")])).to_list()
     [1.5, None, None]
     """
-    if not column.dtype.is_float() or np.isfinite(column.drop_nulls().to_numpy()).all():
+    if not column.dtype.is_float():
+        return column
+    present = column.drop_nulls() if column.has_nulls() else column
+    if np.isfinite(present.to_numpy()).all():
         return column
     return column.set(~is_true(column.is_finite()) & ~is_null(column), None)

@@ -65,7 +65,9 @@ def prepare(records: Records, pipeline: Pipeline, event_time: JsonPath, as_of: d
     """
     checked = check_records(records, pipeline, event_time, as_of)
     ids, times, *features = checked.columns
-    frame = pl.DataFrame([ids, times, *_entity(records, pipeline), *features]).filter(~checked.bad)
+    frame = pl.DataFrame([ids, times, *_entity(records, pipeline), *features])
+    if checked.bad.any():
+        frame = frame.filter(~checked.bad)
     frame = frame.cast(dict(record_schema(pipeline)))  # type: ignore[arg-type]
     rows = frame.insert_column(2, sample_keys(frame["prediction_id"]))
     return Prepared(rows, _quarantine(records, checked, ids, times), ~checked.bad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from flywheel.records.calendar import only_possible
@@ -33,7 +34,8 @@ def parse_times(column: pl.Series) -> pl.Series:
     >>> parse_times(pl.Series(["2013-01-01T05:00:00-05:00", "1357034400000", "soon"])).dt.to_string("iso").to_list()
     ['2013-01-01 10:00:00.000000+00:00', '2013-01-01 10:00:00.000000+00:00', None]
     """
-    return only_possible(_parse(only_possible(column)).cast(TIME))
+    possible = only_possible(column)
+    return possible if possible.dtype == TIME else only_possible(_parse(possible).cast(TIME))
 
 
 def _parse(column: pl.Series) -> pl.Series:
@@ -77,17 +79,10 @@ def _strptime(text: pl.Series, form: str) -> pl.Series:
 
 
 def _from_numbers(column: pl.Series) -> pl.Series:
-    numbers = pl.DataFrame({"x": column.cast(pl.Float64)}).lazy()
-    size = pl.col("x").abs()
-    micros = (
-        pl.when(size < _MILLIS)
-        .then(pl.col("x") * 1_000_000)
-        .when(size < _MICROS)
-        .then(pl.col("x") * 1_000)
-        .when(size < _NANOS)
-        .then(pl.col("x"))
-        .when(size < _NANOS * 100)
-        .then(pl.col("x") / 1_000)
-    )
-    times = numbers.select(micros.round().cast(pl.Int64, strict=False).cast(pl.Datetime("us")).alias(column.name))
-    return times.collect().to_series().dt.replace_time_zone("UTC")
+    numbers = column.cast(pl.Float64).to_numpy()
+    size = np.abs(numbers)
+    micros = numbers * np.where(size < _MILLIS, 1e6, np.where(size < _MICROS, 1e3, 1.0))
+    micros = np.where(size < _NANOS, micros, numbers / 1e3)
+    is_time = size < _NANOS * 100
+    times = pl.Series(column.name, np.rint(np.where(is_time, micros, 0)).astype(np.int64)).cast(TIME)
+    return times if is_time.all() else times.set(pl.Series(~is_time), None)

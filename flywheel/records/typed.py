@@ -64,7 +64,8 @@ def _says_not_finite(column: pl.Series, kind: FeatureType) -> pl.Series:
 
 
 def _read_float(column: pl.Series) -> pl.Series:
-    return only_finite(column.cast(pl.Float64, strict=False))
+    # A column of floats has been looked through for them already.
+    return column if column.dtype == pl.Float64 else only_finite(column.cast(pl.Float64, strict=False))
 
 
 def _read_integer(column: pl.Series) -> pl.Series:

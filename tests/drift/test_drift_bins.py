@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.drift.bins import Floats, fit_bins, is_point
-from flywheel.drift.counting import count_numeric, pl
+from flywheel.drift.guide_table import GuideTable
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 references = st.one_of(
@@ -34,7 +35,7 @@ def test_edges_grow_and_coarse_edges_are_among_them(values: Floats) -> None:
 @given(references)
 def test_a_bin_of_many_values_holds_under_two_hundredths_of_the_reference(values: Floats) -> None:
     bins = fit_bins(values)
-    counts = count_numeric(pl.Series(values, dtype=pl.Float64), bins.edges)[:-1]
+    counts = GuideTable(bins.edges).count(pl.Series(values, dtype=pl.Float64))[:-1]
     inside = counts[~is_point(np.array(bins.edges))]
     assert counts.sum() == values.size
     assert (inside <= max(2 * values.size / 100, values.size / 100 + 1)).all()
@@ -53,7 +54,7 @@ def test_a_constant_column_has_its_value_alone_in_a_bin(constant: float) -> None
     assert bins.edges == [np.nextafter(constant, -np.inf), constant]
     assert bins.coarse == [0, 1]
     around = pl.Series([np.nextafter(constant, -np.inf), constant, constant, np.nextafter(constant, np.inf)])
-    assert count_numeric(around, bins.edges).tolist() == [1, 2, 1, 0]
+    assert GuideTable(bins.edges).count(around).tolist() == [1, 2, 1, 0]
 
 
 def test_zeros_that_fill_most_of_a_column_leave_bins_for_the_rest() -> None:
@@ -66,4 +67,4 @@ def test_zeros_that_fill_most_of_a_column_leave_bins_for_the_rest() -> None:
 
 def test_no_value_gives_one_bin_for_everything() -> None:
     assert fit_bins(np.array([], dtype=np.float64)).edges == []
-    assert count_numeric(pl.Series([1.0, None]), []).tolist() == [1, 1]
+    assert GuideTable([]).count(pl.Series([1.0, None])).tolist() == [1, 1]

@@ -164,3 +164,30 @@ def test_a_profile_of_another_baseline_is_refused() -> None:
         counts_by_feature(profile(frame([]), other), baseline)
     with pytest.raises(FlywheelError, match="'height'"):
         counts_by_feature(pl.DataFrame({"slice": [None], "feature": ["height"], "bin": [0], "count": [1]}), baseline)
+
+
+lines = st.tuples(
+    st.sampled_from([None, "carrier = UA", ""]),
+    st.sampled_from(["x", "y", "é"]),
+    st.integers(0, 3),
+    st.integers(0, 2**56),
+)
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.lists(lines, max_size=30), st.lists(lines, max_size=30))
+def test_merging_sums_every_line_in_whatever_order_they_come(first: list, second: list) -> None:
+    frames = [pl.DataFrame(found, schema=PROFILE_SCHEMA, orient="row") for found in (first, second)]
+    sums: Counter[tuple[str | None, str, int]] = Counter()
+    for part, feature, place, count in [*first, *second]:
+        sums[part, feature, place] += count
+    key = ["slice", "feature", "bin"]
+    wanted = pl.DataFrame([(*line, count) for line, count in sums.items()], schema=PROFILE_SCHEMA, orient="row")
+    assert_frame_equal(merge(frames), wanted.sort(key))
+
+
+@pytest.mark.parametrize("place", [-1, 2**31 - 1])
+def test_a_bin_that_no_baseline_has_is_refused(place: int) -> None:
+    stored = pl.DataFrame([(None, "speed", 0, 1), (None, "speed", place, 1)], schema=PROFILE_SCHEMA, orient="row")
+    with pytest.raises(FlywheelError, match="of which no baseline has so many"):
+        merge([stored])

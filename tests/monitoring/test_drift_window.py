@@ -10,8 +10,9 @@ import pytest
 
 from flywheel.drift.baseline import Baseline, fit_baseline
 from flywheel.drift.measured import Measured
-from flywheel.lake.storage import Location
+from flywheel.lake.storage import Location, StorageMap
 from flywheel.lake.tables import LakeTable, pipeline_tables
+from flywheel.maintenance.compact import compact_table
 from flywheel.manifest.drift import DriftConfig
 from flywheel.monitoring.profiles import profile_rows
 from flywheel.monitoring.window import Window, latest_window
@@ -58,3 +59,27 @@ def test_batches_whose_newest_event_is_too_old_are_not(profiles: LakeTable, base
 def test_a_record_that_is_known_before_its_event_counts(profiles: LakeTable, baseline: Baseline) -> None:
     _log(profiles, baseline, 1, NOW, NOW + timedelta(days=3))
     assert _batches(latest_window(profiles, baseline.id, WEEK, NOW)) == (1, 1, 10)
+
+
+@pytest.mark.parametrize("config", [WEEK, DriftConfig(window_size=25)])
+def test_of_batches_on_several_baselines_those_on_this_one_are_summed(
+    profiles: LakeTable, baseline: Baseline, config: DriftConfig
+) -> None:
+    """As after a promotion, and a reprofile of the batches before it; compaction mixes them in one file."""
+    other = baseline.model_copy(update={"id": "older"})
+    day = timedelta(days=1)
+    for number in (1, 2):
+        _log(profiles, other, number, NOW - 3 * day, NOW - 2 * day)
+    for number in (3, 4):
+        _log(profiles, baseline, number, NOW - 2 * day, NOW - day)
+    before = latest_window(profiles, baseline.id, config, NOW)
+    assert _batches(before) == (3, 4, 20)
+    assert before.counts["count"].sum() == 20
+    again = profile_rows(_rows(NOW - 3 * day, NOW - 2 * day, 10), baseline, 2, NOW)
+    profiles.append_once(again, "orders/again", 2)
+    compact_table(StorageMap(), profiles.location)
+    after = latest_window(profiles, baseline.id, config, NOW)
+    assert (_batches(after), after.batches) == ((2, 4, 30), (2, 3, 4))
+    assert after.counts["count"].sum() == 30
+    older = latest_window(profiles, "older", config, NOW)
+    assert older.rows == 0, "batches on another baseline only came after"

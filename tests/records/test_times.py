@@ -84,3 +84,19 @@ def test_isoformat_is_read_back(times: list[Any]) -> None:
     kept = parse_times(pl.Series([t.isoformat() for t in whole], dtype=pl.String)).to_list()
     assert kept == [time.astimezone(UTC) for time in whole]
     assert len(parse_times(pl.Series(texts, dtype=pl.String))) == len(times)
+
+
+@pytest.mark.parametrize(
+    ("number", "micros"),
+    [
+        (99_999_999_999, 99_999_999_999_000_000),
+        (100_000_000_000, 100_000_000_000_000),
+        (100_000_000_000_000, 100_000_000_000_000),
+        (2_913_234_838_825_737_126, 2_913_234_838_825_737),
+        (-1.5, -1_500_000),
+        (2.5e-6, 2),
+    ],
+)
+def test_numbers_are_whole_microseconds_to_the_nearest(number: float, micros: int) -> None:
+    column = pl.Series([number, None, float("nan"), float("-inf"), 1e19], dtype=pl.Float64)
+    assert parse_times(column).cast(pl.Int64).to_list() == [micros, None, None, None, None]

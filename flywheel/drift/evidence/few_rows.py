@@ -92,14 +92,20 @@ def _cumulants(scales: np.ndarray, values: Floats, shares: Floats, sampling: Sam
     """The mean of the fourth cumulant / 24 and of the third's square / 72 of normal mixtures with these variances."""
     squares = values**2
     fourth = (squares * shares) @ squares.T
-    size = len(values)
-    products = (values[:, None] * values).reshape(size * size, -1)
-    pair = ((values * shares) @ products.T).reshape(size, size, size)
+    # A product of small matrices for each component: one of all would be large enough for BLAS to start threads.
+    pair = (values * shares) @ (values[:, None] * values).swapaxes(1, 2)
     total = scales.sum(axis=1)
     kurtosis = sampling.fourth * np.sum((scales @ fourth) * scales, axis=1)
     kurtosis = kurtosis + sampling.pairs * (total**2 + 2 * np.sum(scales**2, axis=1))
-    own = scales @ np.einsum("kkl->kl", pair)
-    inner = (scales @ (pair**2).reshape(size, size * size)).reshape(-1, size, size)
-    across = np.sum((inner @ scales[:, :, None])[:, :, 0] * scales, axis=1)
+    own = scales @ np.einsum("klk->kl", pair)
+    across = np.sum(_quadratic(pair**2, scales) * scales, axis=1)
     skewness = across / 12 + np.sum(scales * own**2, axis=1) / 8
     return np.asarray(kurtosis / 8 + sampling.third**2 * skewness)
+
+
+def _quadratic(forms: Floats, scales: np.ndarray) -> np.ndarray:
+    """s' F s of each s (node, component) and quadratic form F (form, component, component), as (node, form)."""
+    halves = forms @ np.concatenate([scales.real, scales.imag]).T
+    size = len(scales)
+    products = halves[:, :, :size] + 1j * halves[:, :, size:]
+    return np.asarray(np.sum(products * scales.T, axis=1).T)

@@ -1,4 +1,4 @@
-"""Line 1: drift of a million rows beside Evidently, NannyML and the bare scan; a check of stored profiles."""
+"""Line 1: drift of a million rows beside Evidently, NannyML and the bare scan; profiles of batches, and their check."""
 
 from __future__ import annotations
 
@@ -10,28 +10,36 @@ from typing import TypedDict
 
 import numpy as np
 import polars as pl
+import speed_pipeline as made
 from peer_environments import EVIDENTLY, NANNYML
 from speed_line import Line, at_least, at_most
 from speed_run import Contender, Cost, compare
 
 from flywheel.drift.baseline import Baseline, NumericBaseline, fit_baseline
 from flywheel.drift.check import check_window
-from flywheel.drift.counting import count_numeric
+from flywheel.drift.guide_table import GuideTable
 from flywheel.drift.measured import Measured
 from flywheel.drift.profile import PROFILE_SCHEMA, merge, profile
+from flywheel.inference.fallback import OK
 from flywheel.lake.storage import Location
 from flywheel.lake.tables import PROFILES, LakeTable
 from flywheel.manifest.drift import DriftConfig
+from flywheel.monitoring.profiles import profile_rows
+from flywheel.monitoring.reference import find_baseline
 from flywheel.monitoring.window import latest_window
 
 SEED = 5
 CONFIG = DriftConfig(window=timedelta(days=1), thresholds={"psi": 0.25, "kl_divergence": 0.1})
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+BATCH_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """``rows`` of reference and window each; ``batches`` of the stored window, which stands for ``windows`` rows."""
+    """``rows`` of reference and window each; ``batches`` of the stored window, which stands for ``windows`` rows.
+
+    ``profiled``: batches in a call, each with its profile; 0 leaves that line out.
+    """
 
     rows: int
     columns: int
@@ -39,10 +47,11 @@ class Sizes:
     windows: tuple[int, ...]
     runs: int
     with_peers: bool
+    profiled: int
 
 
-FULL = Sizes(1_000_000, 20, 100, (10**5, 10**7, 10**9), 5, True)
-SLICE = Sizes(200_000, 20, 20, (10**4, 10**9), 3, False)
+FULL = Sizes(1_000_000, 20, 100, (10**5, 10**7, 10**9), 5, True, 10)
+SLICE = Sizes(200_000, 20, 20, (10**4, 10**9), 3, False, 0)
 
 
 class Files(TypedDict):
@@ -78,7 +87,32 @@ def measure(sizes: Sizes, folder: Path) -> list[Line]:
         ),
     ]
     lines += _beside_peers(files, costs["ours"]) if sizes.with_peers else []
+    lines += _within_a_batch(sizes, folder) if sizes.profiled else []
     return lines + _stored(sizes, folder)
+
+
+def _within_a_batch(sizes: Sizes, folder: Path) -> list[Line]:
+    batches, count = sizes.profiled, sizes.profiled * (sizes.runs + 2)
+    stream = made.Stream(BATCH_ROWS * count)
+    root = {"root": str(made.made_workspace(folder, stream)), "batches": batches}
+    found = compare(
+        [
+            Contender("batch", "speed_batch:whole_batches", root | {"as_of_rows": stream.rows}),
+            Contender("profile", "speed_drift:profiled", root),
+        ],
+        sizes.runs,
+    )
+    whole, part = (1000 * found[name].cpu / batches for name in ("batch", "profile"))
+    return [
+        at_most(
+            "1",
+            f"profile of a batch of {BATCH_ROWS:,} rows, of the batch",
+            100 * part / whole,
+            "%",
+            10,
+            f"{part:.1f} ms of the {whole:.0f} ms of CPU that the batch takes beside the model server's",
+        )
+    ]
 
 
 def _beside_peers(files: Files, ours: Cost) -> list[Line]:
@@ -116,7 +150,7 @@ def _stored(sizes: Sizes, folder: Path) -> list[Line]:
             walls[-1],
             "ms",
             20,
-            f"summed, measured, judged; read from {sizes.batches} files of the Delta table before: "
+            f"summed, measured, judged; with opening the Delta table and reading {sizes.batches} files before: "
             f"{1000 * found['with reading'].wall:.1f} ms in all",
         ),
         at_most(
@@ -165,17 +199,27 @@ def scan(reference: str, window: str) -> Callable[[], object]:
 def coarse(reference: str, window: str) -> Callable[[], object]:
     """The same counting in deciles, which PSI and KL want."""
     baseline = _baseline(reference)
-    edges = {
-        name: [feature.edges[place] for place in feature.coarse]
+    tables = {
+        name: GuideTable([feature.edges[place] for place in feature.coarse])
         for name, feature in baseline.features.items()
         if isinstance(feature, NumericBaseline)
     }
 
     def call() -> object:
         rows = pl.read_parquet(window)
-        return [int(count_numeric(rows[name], each)[0]) for name, each in edges.items()]
+        return [int(table.count(rows[name])[0]) for name, table in tables.items()]
 
     return call
+
+
+def profiled(root: str, batches: int) -> Callable[[], object]:
+    """Profile as many batches on the champion's baseline."""
+    baseline = find_baseline(made.opened(Path(root), "127.0.0.1:1"), made.MODEL, 1)
+    assert baseline is not None
+    records = made.drawn_records(0, BATCH_ROWS, made.Stream(BATCH_ROWS))
+    answer = pl.struct(label=pl.when(pl.col("f00") > 1).then(pl.lit("late")).otherwise(pl.lit("on_time")), score="f01")
+    rows = records.rename({"timestamp": "event_time"}).with_columns(prediction=answer, status=pl.lit(OK))
+    return lambda: [profile_rows(rows, baseline, number, NOON).height for number in range(batches)]
 
 
 def stored_check(folder: str, rows: int, batches: int) -> Callable[[], object]:
