@@ -9,6 +9,7 @@ import polars as pl
 from flywheel.errors import FlywheelError
 from flywheel.export.classes import SCORE, Classes, sample_by_class, sample_reservoir
 from flywheel.export.rates import positive_label, rates_of
+from flywheel.export.stated import Stated
 from flywheel.feedback.winning import stated_by
 from flywheel.manifest.pipeline import Pipeline
 from flywheel.manifest.schema import output_schema
@@ -59,7 +60,7 @@ def select_training_rows(
     """
     config = export_config(pipeline)
     logged = _logged(predictions, pipeline, config).filter(pl.col("predicted_at") <= as_of)
-    stated = labels.filter(stated_by(as_of, config.min_confidence))
+    stated = Stated.of(labels, stated_by(as_of, config.min_confidence))
     if config.sampling.strategy == "reservoir":
         rows = sample_reservoir(logged, stated, config.sampling.size or 0)
     else:

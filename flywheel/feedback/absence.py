@@ -23,6 +23,7 @@ from flywheel.metadata.ledger import Considered, JoinPlan
 _AT_ONCE = timedelta(days=7)
 # More batches than these are not named one by one when files are picked.
 _MOST_NAMED = 500
+_COLUMNS = ["prediction_id", "event_time", "batch_id", "sample_key"]
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,10 @@ def absence_labels(
             event_time=pl.col("event_time") + rule.max_delay,
             received_at=pl.lit(as_of),
             batch_id=pl.lit(number, pl.Int64),
+            sample_key="sample_key",
             date=pl.col("event_time").dt.date(),
         )
+        .select(LABELS.names())
         .cast(dict(LABELS))  # type: ignore[arg-type]
     )
 
@@ -103,7 +106,7 @@ def _due(tables: PipelineTables, max_delay: timedelta, done: Considered | None, 
     }
     with connect() as connection:
         files = _files(tables, newest.date(), max_delay, done, now)
-        tables.predictions.attach(connection, "predictions", files, ["prediction_id", "event_time", "batch_id"])
+        tables.predictions.attach(connection, "predictions", files, _COLUMNS)
         return query(connection, "find_due_predictions", parameters)
 
 

@@ -92,10 +92,12 @@ def _label_rows_of(labels: LakeTable, events: pl.DataFrame) -> pl.DataFrame:
     """Read the label rows that the predictions found have already; a prediction's labels have its date."""
     dates = events["predicted"].dt.date().unique().drop_nulls()
     files = file_contents(labels).filter(pl.col("date").is_in(dates.implode()))
-    rows = labels.scan(files["uri"], [*IDENTITY, "batch_id"])
+    rows = labels.scan(files["uri"], [*IDENTITY, "batch_id", "sample_key"])
     if not files.is_empty():
-        ids = events.lazy().filter(pl.col("predicted").is_not_null()).select("prediction_id")
-        rows = rows.join(ids, on="prediction_id", how="semi")
+        found = events.filter(pl.col("predicted").is_not_null())
+        # By its key, of which label rows of an earlier Flywheel have none, a row is known before its id is read.
+        may_be_theirs = pl.col("sample_key").is_in(found["sample_key"].implode()) | pl.col("sample_key").is_null()
+        rows = rows.filter(may_be_theirs).join(found.lazy(), on="prediction_id", how="semi")
     with reaching(labels.location):
         return rows.collect(engine="streaming")
 

@@ -1,7 +1,8 @@
 """Finds the predictions that events are about, in as few files as it can.
 
 A file is read where an event could be about a prediction in it: the log says which event times and batches each one
-has. Rows are joined by the sample key, a 64-bit hash of the id, and kept where the ids are the same.
+has. DuckDB joins them by the sample key, a 64-bit hash of the id, and keeps the rows whose ids are the same. It holds
+the events in memory and streams the predictions.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+import duckdb
 import numpy as np
 import polars as pl
 
 from flywheel.lake.contents import file_contents
+from flywheel.lake.duck import connect, query
 from flywheel.lake.tables import LakeTable
 from flywheel.lake.trouble import reaching
 from flywheel.lake.windows import Windows
@@ -74,10 +77,13 @@ class Lookup:
         Most are found near; the other files are asked for what is missing then, their keys first. An id that was logged
         twice gives its event twice.
         """
-        asked, ids = events.select("sample_key").with_row_index(_ROW), events["prediction_id"]
-        found = self._read(self.files.filter(self._are_near()), asked, ids)
-        missing = asked.filter(~_holds(found[_ROW], asked.height))
-        found = pl.concat([found, self._read(self._with_keys(self._others(), missing), missing, ids)])
+        asked = events.select("sample_key", "prediction_id").with_row_index(_ROW)
+        with connect() as connection:
+            connection.execute("SET preserve_insertion_order = false")
+            found = self._find(connection, self.files.filter(self._are_near()), asked)
+            missing = asked.filter(~_holds(found[_ROW], asked.height))
+            others = self._with_keys(connection, self._others(), missing)
+            found = pl.concat([found, self._find(connection, others, missing)])
         return _put(events, found)
 
     def _are_near(self) -> pl.Series:
@@ -90,31 +96,43 @@ class Lookup:
     def _touched_by(self, windows: Windows) -> pl.Series:
         return windows.touch(self.files["first_event"], self.files["last_event"])
 
-    def _read(self, files: pl.DataFrame, asked: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
-        """Return the ``row`` of each event found and the time of its prediction; ``ids`` are those of all rows."""
-        found = self._collect(files, _COLUMNS, asked, [_ROW, *_COLUMNS[:-1]])
-        same_id = found["prediction_id"] == ids.gather(found[_ROW])
+    def _find(self, connection: duckdb.DuckDBPyConnection, files: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
+        """Return the ``row`` of each event found, and the time of its prediction."""
+        self._attach(connection, files, asked, _COLUMNS)
+        found = self._query(connection, "find_predictions", {"last_logged": self.last_logged})
         is_later = (found["batch_id"] > self.known_to) & self.later.contain(found["event_time"])
-        is_seen = (self.far.contain(found["event_time"]) | is_later) & (found["batch_id"] <= self.last_logged)
-        return found.filter(same_id & is_seen).select(_ROW, "event_time")
+        return found.filter(self.far.contain(found["event_time"]) | is_later).select(_ROW, "event_time")
 
-    def _with_keys(self, files: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
+    def _with_keys(
+        self, connection: duckdb.DuckDBPyConnection, files: pl.DataFrame, asked: pl.DataFrame
+    ) -> pl.DataFrame:
         """Return the files that have a batch with one of the keys; not a byte of the ids is read for it."""
-        keys = asked.select("sample_key").unique()
-        batches = self._collect(files, ["batch_id", "sample_key"], keys, ["batch_id"])["batch_id"].unique().sort()
-        known = batches.to_numpy()
+        self._attach(connection, files, asked, ["batch_id", "sample_key"])
+        known = self._query(connection, "find_batches_of_keys", {})["batch_id"].to_numpy()
         place = np.searchsorted(known, files["first_batch"].to_numpy())
         within = np.append(known, np.iinfo(np.int64).max)[place] <= files["last_batch"].to_numpy()
         return files.filter(pl.Series(within & (place < known.size), dtype=pl.Boolean))
 
-    def _collect(self, files: pl.DataFrame, read: list[str], keys: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-        rows = self.predictions.scan(files["uri"], read)
-        if keys.height <= _FEW:
-            # Pushed into the scan, where it costs less than the join for as long as the set is in the cache.
-            rows = rows.filter(pl.col("sample_key").is_in(keys["sample_key"].implode()))
-        rows = rows.join(keys.lazy(), on="sample_key", how="inner")
+    def _attach(
+        self, connection: duckdb.DuckDBPyConnection, files: pl.DataFrame, asked: pl.DataFrame, columns: list[str]
+    ) -> None:
+        connection.register("events", asked.to_arrow())
+        # What is registered would hide the view that is attached after it.
+        connection.unregister("predictions")
+        if self.predictions.location.is_local and asked.height > _FEW:
+            self.predictions.attach(connection, "predictions", files["uri"], columns)
+            return
+        # Polars skips the other columns of a row by its key, and reaches buckets; a large set is slower than the join.
+        has_key = pl.col("sample_key").is_in(asked["sample_key"].implode())
         with reaching(self.predictions.location):
-            return rows.select(columns).collect(engine="streaming")
+            rows = self.predictions.scan(files["uri"], columns).filter(has_key).collect(engine="streaming")
+        connection.register("predictions", rows.to_arrow())
+
+    def _query(
+        self, connection: duckdb.DuckDBPyConnection, statement: str, parameters: dict[str, object]
+    ) -> pl.DataFrame:
+        with reaching(self.predictions.location):
+            return query(connection, statement, parameters)
 
 
 def _holds(rows: pl.Series, height: int) -> pl.Series:
@@ -128,6 +146,7 @@ def _put(events: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
     rows = found[_ROW].to_numpy()
     counts = np.bincount(rows, minlength=events.height)
     if counts.max(initial=0) > 1:
+        found = found.sort(_ROW, "event_time")
         numbered = events.with_row_index(_ROW).join(found, on=_ROW, how="left", maintain_order="left_right")
         return numbered.rename({"event_time_right": "predicted"}).drop(_ROW)
     times = np.zeros(events.height, dtype=np.int64)

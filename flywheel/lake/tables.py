@@ -55,6 +55,7 @@ LABELS = pl.Schema(
         "event_time": UTC_TIME,
         "received_at": UTC_TIME,
         "batch_id": INTEGER,
+        "sample_key": INTEGER,
         "date": DATE,
     }
 )

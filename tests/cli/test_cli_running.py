@@ -203,6 +203,7 @@ def _log_predictions(count: int) -> None:
         event_time=pl.lit(when),
         received_at=pl.lit(when),
         batch_id=pl.lit(1),
+        sample_key=sample_keys(pl.Series(ids)),
         date=pl.lit(when.date()),
     )
     tables.labels.append_once(labels, "flight-delays/feedback", 1)

@@ -110,6 +110,7 @@ def labels_of(predictions: pl.DataFrame, share_late: float = 0.25) -> pl.DataFra
         pl.col("event_time") + timedelta(hours=3),
         (pl.col("event_time") + timedelta(hours=4)).alias("received_at"),
         "batch_id",
+        "sample_key",
     )
 
 

@@ -21,6 +21,7 @@ from flywheel.lake.tables import LABELS, pipeline_tables
 from flywheel.manifest.pipeline import Pipeline
 from flywheel.manifest.schema import output_schema
 from flywheel.manifest.training import Sampling
+from flywheel.records.sample_key import sample_keys
 
 MakePipeline = Callable[..., Pipeline]
 MakeRows = Callable[..., pl.DataFrame]
@@ -82,7 +83,8 @@ label_rows = st.lists(
     ),
     max_size=40,
 )
-LABEL_SCHEMA = {name: dtype for name, dtype in LABELS.items() if name != "date"}
+LABEL_SCHEMA = {**LABELS, "sample_key": pl.Int64()}
+del LABEL_SCHEMA["date"]
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -105,7 +107,10 @@ def test_rows_are_those_of_another_engine_whatever_their_order(
     received = as_of - timedelta(hours=3)
     shifted = [{**row, "received_at": row["received_at"] - START + received} for row in rows]
     predictions = make_predictions(10)
+    # Rows of an earlier Flywheel have no key.
     labels = pl.DataFrame(shifted, schema=LABEL_SCHEMA)
+    has_key = pl.Series([random.random() < 0.7 for _ in shifted], dtype=pl.Boolean)
+    labels = labels.with_columns(pl.when(has_key).then(sample_keys(labels["prediction_id"])))
     expected = by_hand(predictions, labels, pipeline, as_of)
     assert select(predictions, labels, pipeline, as_of).equals(expected)
     shuffled = labels.sample(fraction=1, shuffle=True, seed=random.randint(0, 999))

@@ -12,6 +12,7 @@ from flywheel.feedback.waiting import Waiting
 from flywheel.lake.duck import connect
 from flywheel.lake.tables import LABELS, PipelineTables
 from flywheel.manifest.feedback import ABSENT
+from flywheel.records.sample_key import sample_keys
 
 _STATEMENT = Path(__file__).with_name("classify_feedback.sql").read_text()
 
@@ -34,6 +35,7 @@ def join_in_sql(tables: PipelineTables, batch: JoinBatch) -> Joined:
         connection.register("known", known.to_arrow())
         outcomes = pl.DataFrame(connection.sql(_STATEMENT, params=parameters).to_arrow_table())
     new = outcomes.filter(pl.col("outcome") == "labelled").with_columns(batch_id=pl.lit(batch.number, pl.Int64))
+    new = new.with_columns(sample_keys(new["prediction_id"]))
     labels = new.select(LABELS.names()).cast(dict(LABELS))  # type: ignore[arg-type]
     stated = known.filter(pl.col("event") != ABSENT).join(labels, on="prediction_id", how="semi")
     both = pl.concat([labels.select("prediction_id", "label"), stated.select("prediction_id", "label")])

@@ -64,6 +64,9 @@ def test_it_is_what_one_sql_statement_says(story: list[Turn]) -> None:
     expected = run(Loop(join_in_sql), story)
     assert run(Loop(), story) == expected
     assert run(Loop(remembers=False), story) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lookup, "_FEW", 0)
+        assert run(Loop(), story) == expected
 
 
 def test_two_ids_with_the_same_key_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,19 +191,15 @@ def drained(root: str) -> Callable[[], dict[str, float]]:
 
 
 def _drain(place: Path, address: str) -> dict[str, float]:
-    """What the steps call is timed, and so is the run; the rest is Prefect's and the flow's own."""
+    """The steps' own bodies are timed, and so is the run; the rest is Prefect's and the flow's own."""
     import flows.infer
-    from flywheel.scoring import deliver, log, plan, score
+    from flywheel.scoring import log
 
     inside: Counter[str] = Counter()
-    early = _Early()
-    for module, name in (
-        (plan, "plan_batch"),
-        (score, "score_batch"),
-        (log, "log_batch"),
-        (deliver, "deliver_batches"),
-    ):
-        setattr(module, name, _accounted(getattr(module, name), inside, early))
+    early = _Early(log.log_batch)
+    log.log_batch = early
+    for step in (flows.infer.score_batches, flows.infer.deliver_batches):
+        step.fn = _accounted(step.fn, inside)
     flows.infer.connect = lambda _name: made.opened(place, address)  # type: ignore[assignment]
     began = time.perf_counter()
     done = flows.infer.infer(made.NAME, as_of=Stream(10**9).end)
@@ -212,23 +208,25 @@ def _drain(place: Path, address: str) -> dict[str, float]:
 
 
 class _Early:
-    """The memory of the process when it had done a tenth of a thousand batches, or whatever it had done last."""
+    """``log_batch``, and the memory of the process when it had logged a tenth of a thousand batches, or its last."""
 
-    memory = 0.0
+    def __init__(self, log_batch: Callable[..., Any]) -> None:
+        self._log_batch = log_batch
+        self._calls = 0
+        self.memory = 0.0
 
-    def note(self, calls: int) -> None:
-        if calls <= 3 * 100:
+    def __call__(self, *arguments: Any) -> Any:
+        self._calls += 1
+        if self._calls <= 100:
             pages = Path("/proc/self/statm").read_text().split()[1]
             self.memory = float(pages) * 4096
+        return self._log_batch(*arguments)
 
 
-def _accounted(function: Callable[..., Any], inside: Counter[str], early: _Early) -> Callable[..., Any]:
-    def call(*arguments: Any) -> Any:
+def _accounted(function: Callable[..., Any], inside: Counter[str]) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
         with _timed(inside, "seconds"):
-            returned = function(*arguments)
-        inside["calls"] += 1
-        early.note(int(inside["calls"]))
-        return returned
+            return function(*arguments, **named)
 
     return call
 

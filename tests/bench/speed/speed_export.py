@@ -2,7 +2,7 @@
 
 What is measured is ``select_training_rows`` and ``write_export``, as the flow calls them; the data-quality gate between
 them is measured with line 7. The limit is DuckDB's scan of the same columns of the same two tables, the peer pyarrow by
-the same plan: it is given the rule that few rows need a label, and writes with ``write_dataset``.
+the same plan: it is given the rule that few rows need a label, and their keys, and writes with ``write_dataset``.
 """
 
 from __future__ import annotations
@@ -106,10 +106,10 @@ def with_pyarrow(rows: int, hours: int, folder: str) -> Callable[[], object]:
 
     def call() -> list[float]:
         shutil.rmtree(target, ignore_errors=True)
-        bad = stated.to_table(["prediction_id"], filter=ds.field("label") == "bad")["prediction_id"]
-        wanted = (ds.field("sample_key") <= limit) | ds.field("prediction_id").isin(bad)
+        bad = stated.to_table(["sample_key"], filter=ds.field("label") == "bad")["sample_key"]
+        wanted = (ds.field("sample_key") <= limit) | ds.field("sample_key").isin(bad)
         chosen = logged.to_table(columns, filter=wanted)
-        said = stated.to_table(_LABEL_COLUMNS, filter=ds.field("prediction_id").isin(chosen["prediction_id"]))
+        said = stated.to_table(_LABEL_COLUMNS, filter=wanted)
         order = [("confidence", "descending"), ("event_time", "ascending"), ("label", "ascending")]
         said = said.sort_by(order).group_by("prediction_id", use_threads=False)
         won = said.aggregate([(name, "first") for name in ("label", "confidence", "event")])

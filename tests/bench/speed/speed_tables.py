@@ -56,7 +56,7 @@ class Log:
 
     def folder(self, under: Path) -> Path:
         width = "narrow" if self.is_narrow else "wide"
-        return under / f"log-{self.rows}-{self.hours}-{width}-{self.seed}"
+        return under / f"log-{self.rows}-{self.hours}-{width}-{self.seed}-{len(FEEDBACK) + len(LABELS)}"
 
 
 def bench_pipeline(negative_rate: float = 0.05) -> Pipeline:
@@ -199,6 +199,7 @@ def labels_of(log: Log, hour: int, predictions: pl.DataFrame) -> pl.DataFrame:
         event_time=pl.col("event_time") + 3 * HOUR,
         received_at=pl.col("event_time") + 4 * HOUR,
         batch_id=pl.lit(hour + 1, pl.Int64),
+        sample_key="sample_key",
         date="date",
     )
     second = rows.filter(pl.Series(random.random(rows.height) < 0.02)).with_columns(
