@@ -70,10 +70,11 @@ def open_model(context: PipelineContext) -> ModelClient:
 def open_scoring(context: PipelineContext) -> Iterator[Scoring]:
     """Open the pipeline's source and model server."""
     from flywheel.sources.open import open_source
+    from flywheel.sources.shared import SharedSource
 
     spec = context.connections.source(context.pipeline.spec.source)
     with open_model(context) as client:
-        yield Scoring(open_source(spec, context.storage), spec, client)
+        yield Scoring(SharedSource(open_source(spec, context.storage)), spec, client)
 
 
 @contextmanager
@@ -126,8 +127,7 @@ def score_batches(context: PipelineContext, scoring: Scoring, as_of: datetime, m
                     scored.is_all = True
                     break
                 batch = score_batch.fn(context, entry, scoring, ahead.draft_of(entry))
-                if scored.counts["batches"] + 1 < most:
-                    ahead.begin(entry, batch)
+                ahead.begin(entry, batch, most - scored.counts["batches"] - 1)
                 scored.add(log_batch.fn(context, entry, batch), batch)
             except Exception:
                 if not scored.counts:

@@ -2,6 +2,6 @@
 
 Read in this order: ``plan`` (what batch N is, written to the ledger), ``score`` (read, validate, predict), ``staging``
 (the scored rows, fixed once), ``log`` (quarantine, profiles and predictions, then the commit) and ``deliver`` (sinks).
-Batches are scored before their turn by ``ahead`` (one, beside the one that is logged) and by what ``backfill`` runs in
+Batches are scored before their turn by ``ahead`` (two, beside the one that is logged) and by what ``backfill`` runs in
 other processes: ``foresee`` and ``draft``.
 """

@@ -1,12 +1,14 @@
-"""Scores the next batch in a thread of its own while this one is logged: the model need not wait for the lake."""
+"""Scores the next batches in threads of their own while this one is logged: the model need not wait for the lake."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 
 from flywheel.context import PipelineContext
 from flywheel.inference.client import ModelClient
@@ -18,6 +20,9 @@ from flywheel.scoring.plan import Foreseen
 from flywheel.scoring.staging import ScoredBatch
 from flywheel.sources.base import Source
 
+# While the model has one batch, the next is read and checked. Requests in flight are limited by the client.
+_MOST = 2
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -28,42 +33,44 @@ class Draft:
 
 
 class Ahead:
-    """One draft at a time, in memory, by a thread that shares the source and the client: wait for it before using them.
+    """Some drafts, in memory, of the batches that come next, in their order.
 
-    ``close`` it in the end, or the process waits for its thread.
+    ``source`` and ``client`` are used by several threads at once. ``close`` it in the end, or the process waits.
     """
 
     def __init__(
         self, context: PipelineContext, source: Source, spec: SourceSpec, client: ModelClient, as_of: datetime
     ) -> None:
         self._context, self._source, self._spec, self._client, self._as_of = context, source, spec, client, as_of
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="flywheel-ahead")
-        self._coming: Iterator[Foreseen] = iter(())
-        self._begun: Future[Draft | None] | None = None
+        self._threads = ThreadPoolExecutor(_MOST, thread_name_prefix="flywheel-ahead")
+        self._begun: deque[Future[Draft | None]] = deque()
         self._draft: Draft | None = None
+        self._turn = Lock()
+        self._coming: Iterator[Foreseen] = iter(())
 
     def close(self) -> None:
         """Wait for what was begun, and forget it."""
-        self._thread.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
 
-    def begin(self, entry: LedgerEntry[InferencePlan], batch: ScoredBatch) -> None:
-        """Begin with the batch after ``entry``, the newest one that is planned, if the model answered all of ``batch``.
+    def begin(self, entry: LedgerEntry[InferencePlan], batch: ScoredBatch, most: int) -> None:
+        """Begin with ``most`` batches after ``entry``, the newest one that is planned, as far as there are threads.
 
-        One that is down is asked in a batch's turn alone.
+        Nothing is begun if the model left rows of ``batch`` without an answer: one that is down is asked in a batch's
+        turn alone.
         """
-        if not is_answered(batch):
-            return
         if self._draft is None or self._draft.foreseen.entry != entry:
+            self._begun.clear()
             self._coming = foresee_after(self._context, entry.number, self._source, self._client, self._as_of)
-        self._begun = self._thread.submit(self._next, self._coming)
+        while is_answered(batch) and len(self._begun) < min(most, _MOST):
+            self._begun.append(self._threads.submit(self._next, self._coming))
 
     def foreseen(self) -> Foreseen | None:
-        """Wait for the batch that was begun, and return what is foreseen; None where nothing is."""
-        begun, self._begun, self._draft = self._begun, None, None
-        if begun is not None:
+        """Wait for the batch that was begun first, and return what is foreseen; None where nothing is."""
+        self._draft = None
+        if self._begun:
             # Whatever went wrong comes again, and is told, when the batch is planned and scored in its turn.
             with suppress(Exception):
-                self._draft = begun.result()
+                self._draft = self._begun.popleft().result()
         return self._draft.foreseen if self._draft is not None else None
 
     def draft_of(self, entry: LedgerEntry[InferencePlan]) -> ScoredBatch | None:
@@ -74,7 +81,8 @@ class Ahead:
         return draft.batch if is_new(self._context, draft.batch) else None
 
     def _next(self, coming: Iterator[Foreseen]) -> Draft | None:
-        foreseen = next(coming, None)
+        with self._turn:
+            foreseen = next(coming, None)
         if foreseen is None:
             return None
         return Draft(foreseen, make_draft(self._context, foreseen.entry, self._source, self._spec, self._client))
