@@ -41,7 +41,7 @@ class Sizes:
 
 
 FULL = Sizes(batches=20, runs=7, backlog=Stream(10_000_000))
-SLICE = Sizes(batches=2, runs=2, backlog=Stream(200_000))
+SLICE = Sizes(batches=1, runs=2, backlog=Stream(200_000))
 # What a user may set batch.max_rows to who has a backlog.
 _LARGE = 10
 
@@ -49,46 +49,42 @@ _LARGE = 10
 def measure(sizes: Sizes, folder: Path) -> list[Line]:
     """Every figure of line 5."""
     return [
-        *batch_lines(costs_of_batches(folder, sizes), sizes),
+        *batch_lines(compare(contenders(folder, sizes), sizes.runs), sizes),
         *backlog_lines(made.made_workspace(folder, sizes.backlog), sizes.backlog),
     ]
 
 
-def costs_of_batches(folder: Path, sizes: Sizes) -> dict[str, Cost]:
-    """Whole batches, also one step after the other and ten times as large, beside the model alone on the same rows."""
+def contenders(folder: Path, sizes: Sizes) -> list[Contender]:
+    """Whole batches, the same one step after the other, and as few large ones; the model alone on as many rows."""
     stream = Stream(ROWS * max(sizes.batches, _LARGE) * (sizes.runs + 2))
     common = {"root": str(made.made_workspace(folder, stream)), "batches": sizes.batches}
     ours = common | {"as_of_rows": stream.rows}
-    large = ours | {"batches": sizes.batches // _LARGE or 1, "times": _LARGE}
-    return compare(
-        [
-            Contender("batch", f"{HERE}:whole_batches", ours),
-            Contender("steps", f"{HERE}:steps_in_turn", ours),
-            Contender("large", f"{HERE}:whole_batches", large),
-            Contender("served", f"{HERE}:model_alone", common),
-            Contender("scikit-learn", f"{HERE}:model_alone", common | {"by_estimator": True}),
-        ],
-        sizes.runs,
-    )
+    large = ours | {"batches": max(sizes.batches // _LARGE, 1), "times": _LARGE}
+    return [
+        Contender("batch", f"{HERE}:whole_batches", ours),
+        Contender("steps", f"{HERE}:steps_in_turn", ours),
+        Contender("large", f"{HERE}:whole_batches", large),
+        Contender("served", f"{HERE}:model_alone", common),
+        Contender("scikit-learn", f"{HERE}:model_alone", common | {"by_estimator": True}),
+    ]
 
 
 def batch_lines(found: dict[str, Cost], sizes: Sizes) -> list[Line]:
     """What of a batch's time is the model's, and what the rest would give by itself."""
     each = {name: cost.wall / sizes.batches for name, cost in found.items()}
-    each["large"] = found["large"].wall / max(sizes.batches // _LARGE, 1) / _LARGE
     steps = cast("dict[str, float]", found["steps"].returned)
     told = ", ".join(f"{name} {1000 * seconds / sizes.batches:.1f} ms" for name, seconds in steps.items())
     whole = f"{1000 * each['batch']:.1f} ms a batch, {1000 * found['batch'].cpu / sizes.batches:.1f} ms of CPU"
     alone = f"the model by itself {1000 * each['served']:.1f} ms, as scikit-learn {1000 * each['scikit-learn']:.1f} ms"
-    others = {name: each[name] - each["served"] for name in ("batch", "large")}
+    without = {name: ROWS / (each[name] - each["served"]) for name in ("batch", "large")}
     large = f"{1000 * each['large']:.1f} ms for 10,000 rows"
     return [
         at_least("5", "the model's share of a micro-batch", 100 * each["served"] / each["batch"], "%", 60, alone),
         at_least(
-            "5", "a micro-batch without the model", ROWS / others["batch"], "rows/s", 500_000,
+            "5", "a micro-batch without the model", without["batch"], "rows/s", 500_000,
             f"{whole}; one step after the other: {told}",
         ),
-        at_least("5", "the same with batches of 100,000", ROWS / others["large"], "rows/s", 500_000, large),
+        at_least("5", "the same with batches of 100,000", without["large"], "rows/s", 500_000, large),
     ]  # fmt: skip
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from speed_batch import SLICE, batch_lines, costs_of_batches
+from speed_batch import SLICE, contenders
+from speed_run import compare
 
 
 def test_a_batch_costs_little_beside_its_model(tmp_path: Path) -> None:
-    found = costs_of_batches(tmp_path, SLICE)
+    two = [each for each in contenders(tmp_path, SLICE) if each.name in ("batch", "scikit-learn")]
+    found = compare(two, SLICE.runs)
     assert found["batch"].cpu < 8 * found["scikit-learn"].cpu
     assert found["batch"].peak < 2**30
-    assert all(line.figure > 0 for line in batch_lines(found, SLICE))
