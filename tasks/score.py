@@ -79,7 +79,7 @@ def open_scoring(context: PipelineContext) -> Iterator[Scoring]:
 
 @contextmanager
 def scoring_ahead(context: PipelineContext, scoring: Scoring, as_of: datetime) -> Iterator[Ahead]:
-    """Have the next batch scored while another is logged."""
+    """Have the next batches scored while one is logged."""
     from flywheel.scoring.ahead import Ahead
 
     with closing(Ahead(context, scoring.source, scoring.spec, scoring.client, as_of)) as ahead:

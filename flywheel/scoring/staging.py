@@ -75,6 +75,12 @@ def to_bytes(batch: ScoredBatch) -> bytes:
 def from_bytes(data: bytes, number: int) -> ScoredBatch:
     """Return the batch of a file."""
     frame = pl.read_ipc(io.BytesIO(data))
-    predictions, quarantined = (frame[name][0].struct.unnest() for name in ("predictions", "quarantined"))
     # One that was staged by an earlier version of Flywheel may lack a column.
-    return ScoredBatch(number, predictions, pl.concat([_NO_QUARANTINE, quarantined], how="diagonal"))
+    quarantined = pl.concat([_NO_QUARANTINE, _part(frame["quarantined"])], how="diagonal")
+    return ScoredBatch(number, _part(frame["predictions"]), quarantined)
+
+
+def _part(column: pl.Series) -> pl.DataFrame:
+    # An earlier version wrote a row for each of the batch's, not all of them as one.
+    rows = column.drop_nulls() if column.dtype == pl.Struct else column[0]
+    return rows.struct.unnest()
