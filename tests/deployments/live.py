@@ -111,9 +111,17 @@ class Stack:
 
     def ask(self, path: str, **wanted: Any) -> Any:
         """POST to the server's API."""
-        answer = httpx.post(f"{self.api_url}{path}", json=wanted, timeout=30)
-        answer.raise_for_status()
+        answer = self._answer("POST", path, json=wanted)
         return answer.json() if answer.content else None
+
+    def _answer(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """The server's answer. While its SQLite is locked it says 503, and Prefect's own client asks again too."""
+        for _ in range(10):
+            answer = httpx.request(method, f"{self.api_url}{path}", timeout=30, **more)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(1)
+        return answer.raise_for_status()
 
     def runs(self, deployment_id: str) -> list[dict[str, Any]]:
         """A deployment's runs that have begun, newest first."""
@@ -126,7 +134,7 @@ class Stack:
 
     def run(self, run_id: str) -> dict[str, Any]:
         """One run."""
-        return dict(httpx.get(f"{self.api_url}/flow_runs/{run_id}", timeout=30).raise_for_status().json())
+        return dict(self._answer("GET", f"/flow_runs/{run_id}").json())
 
     def deployments(self) -> dict[str, dict[str, Any]]:
         """All deployments by the names that ``prefect deployment run`` takes."""
@@ -156,7 +164,7 @@ class Stack:
             "occurred": datetime.now(UTC).isoformat(),
             "id": str(uuid4()),
         }
-        httpx.post(f"{self.api_url}/events", json=[event], timeout=30).raise_for_status()
+        self._answer("POST", "/events", json=[event])
 
 
 _KINDS = ("source", "sink", "model-server", "storage", "workspace")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from parcels import NAME, Parcels, end_of
 from prefect import flow
@@ -39,7 +38,7 @@ def heartbeat(run: str) -> None:
             "occurred": datetime.now(UTC).isoformat(),
             "id": run,
         }
-        httpx.post(f"{client.api_url}events", json=[event], timeout=30).raise_for_status()
+        client.request("POST", "/events", json=[event])
 
 
 def states(*runs: str) -> list[str]:
