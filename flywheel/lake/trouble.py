@@ -30,6 +30,7 @@ _DOWN = re.compile(
     r"|status code: (429|5\d\d)\b|\b5\d\d (Internal|Bad|Service|Gateway)",
     re.IGNORECASE,
 )
+_NO_BUCKET = "<Code>NoSuchBucket</Code>"
 _DECORATION = re.compile(r"\x1b\[\d+m|↳")
 _DETAILS = re.compile(r"\s*(Debug source|Caused by):.*", re.DOTALL)
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -45,7 +46,11 @@ def reaching(location: Location) -> Iterator[None]:
     """
     try:
         yield
-    except (FileNotFoundError, AlreadyExistsError):
+    except AlreadyExistsError:
+        raise
+    except FileNotFoundError as error:
+        if _NO_BUCKET in str(error):
+            raise _no_bucket(location) from error
         raise
     except Exception as error:
         told = _told(location, error) if _is_trouble(error) else None
@@ -87,6 +92,8 @@ def _told(location: Location, error: Exception) -> FlywheelError | None:
         )
     if location.is_local:
         return _not_allowed(location, reason) if isinstance(error, PermissionError | PermissionDeniedError) else None
+    if _NO_BUCKET in text:
+        return _no_bucket(location)
     if "RequestTimeTooSkewed" in text:
         return StorageError(
             f"{location.uri} says that our clock is wrong: {reason}",
@@ -114,6 +121,16 @@ def _not_allowed(location: Location, reason: str) -> FlywheelError:
         f"{location.uri} is not ours to use: {reason}",
         state=_KEPT,
         next_step=f"give the user that runs Flywheel the right to read and write there; then {_GOES_ON}",
+    )
+
+
+def _no_bucket(location: Location) -> FlywheelError:
+    bucket = location.uri.removeprefix("s3://").partition("/")[0]
+    return StorageError(
+        f"there is no bucket {bucket!r} for {location.uri}",
+        state=_KEPT,
+        next_step="create it, or mend its name: FLYWHEEL_LAKE_URI and `flywheel init` for the lake, else the Storage "
+        f"document that the place belongs to and `flywheel apply`; then {_GOES_ON}",
     )
 
 
