@@ -17,7 +17,7 @@ from state import assert_same, state_of
 from flywheel.serving.server import ModelServer
 
 Record = Callable[[Outcome], None]
-SLICE = {"points": 15, "signals": 5, "batches": 5}
+SLICE = {"points": 8, "signals": 3, "batches": 3}
 WHOLE = {"points": 500, "signals": 500, "batches": 200}
 
 

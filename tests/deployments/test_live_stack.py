@@ -153,7 +153,14 @@ def test_delete_removes_what_is_the_pipelines_own(stack: Stack) -> None:
     assert (stack.folder / ".flywheel" / "lake" / NAME / "predictions").exists()
 
 
-@pytest.mark.parametrize(("name", "command"), [("worker", b"worker"), ("model server", b"serve-models")])
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("worker", b"worker"),
+        # The same watching; but its start takes half a minute, and nothing after it needs one.
+        pytest.param("model server", b"serve-models", marks=pytest.mark.slow),
+    ],
+)
 def test_a_process_that_is_killed_is_started_again(stack: Stack, name: str, command: bytes) -> None:
     (victim, *_) = sorted(pid for pid in children_of(stack.process.pid) if command in _arguments(pid))
     os.kill(victim, signal.SIGKILL)

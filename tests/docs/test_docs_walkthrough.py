@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
+from prefect.settings import PREFECT_API_URL
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import walkthrough
+from quiet_prefect import quiet_prefect_server
 
 from deployments.processes import free_port
 
@@ -25,8 +25,7 @@ PAGES = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("your-o
 def outputs() -> Iterator[list[str]]:
     """What the commands of both pages print, run one after the other in an empty folder."""
     with (
-        prefect_test_harness(server_startup_timeout=120),
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),  # its thread adds a second to each run
+        quiet_prefect_server(),  # a new one: pages tell what is made on it
         pytest.MonkeyPatch.context() as environment,
         tempfile.TemporaryDirectory() as folder,
     ):

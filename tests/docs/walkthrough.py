@@ -2,7 +2,7 @@
 
 A file is a fenced block after a line that names it (```` `orders.yaml`: ````). Commands are the lines of ``console``
 blocks that begin with ``$ ``; the lines after one are its output, in which ``…`` stands for anything on that line.
-All of it happens in this process and on one Prefect server, both of which take long to start.
+All of it but for scripts happens in this process and on one Prefect server, both of which take long to start.
 
 ``python tests/docs/walkthrough.py docs/your-own-data.md docs/model-server.md`` plays the pages one after the other and
 writes their outputs into them anew.
@@ -14,7 +14,6 @@ import contextlib
 import io
 import itertools
 import re
-import runpy
 import shlex
 import shutil
 import subprocess
@@ -100,7 +99,8 @@ def _run(line: str, model_server: str, background: contextlib.ExitStack) -> str:
         if program == "flywheel":
             _call(arguments)
         elif program == "python3":
-            runpy.run_path(arguments[0], run_name="__main__")
+            # A process of its own: Prefect's threads in this one draw from the generator that a script has seeded.
+            print(subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout)
         else:
             raise ValueError(f"a page must not ask for {program}")
     lines = [text.rstrip() for text in printed.getvalue().rstrip().splitlines()]

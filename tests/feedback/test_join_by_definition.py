@@ -30,7 +30,7 @@ class Turn:
 
 
 def turns(draw: st.DrawFn) -> list[Turn]:
-    at = sorted(draw(st.lists(st.floats(1, 130), min_size=2, max_size=6, unique=True)))
+    at = sorted(draw(st.lists(st.floats(1, 130), min_size=2, max_size=5, unique=True)))
     logged = {name: draw(st.integers(0, len(at) - 1)) for name in IDS if name != "never"}
     happened = {name: draw(st.floats(0, 20)) for name in logged}
     found = []

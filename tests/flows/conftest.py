@@ -1,5 +1,5 @@
-"""One Prefect server for all flow tests, and a workspace with a trained champion for each; ``parcels`` is importable
-because of this file."""
+"""A workspace with a trained champion for each flow test, on the Prefect server of the process; ``parcels`` is
+importable because of this file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 from prefect import Task
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 
 import tasks.drift
 import tasks.feedback
@@ -25,16 +23,6 @@ from flywheel.serving.server import ModelServer
 sys.path.insert(0, str(Path(__file__).parent))
 
 from parcels import NAME, START, Parcels  # beside this file, and importable from here on
-
-
-@pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    """A server of the tests' own; without heartbeats, whose thread would add a second to each flow run."""
-    with (
-        prefect_test_harness(server_startup_timeout=120),
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-    ):
-        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

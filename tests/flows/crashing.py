@@ -27,6 +27,8 @@ from flywheel.lake.storage import Location
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _PARTITION = re.compile(r"(/date=[^/]*)+$")
+# A run for each write takes a second or two; all of them are tried by `make test-slow`.
+everywhere = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["kinds", "all"])
 _NO_CHECKPOINT = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
@@ -64,6 +66,19 @@ class Writes:
         """Note a write, and crash if it is the one."""
         if self.is_last(what):
             self.crash()
+
+
+def kinds_of(writes: list[str]) -> dict[str, list[int]]:
+    """The numbers of a run's writes, from 1, by what they write, whatever its own number."""
+    found: dict[str, list[int]] = {}
+    for number, what in enumerate(writes, start=1):
+        found.setdefault(re.sub(r"[0-9a-f]{8,}|\d+", "", what), []).append(number)
+    return found
+
+
+def chosen(writes: list[str], every: bool) -> list[int]:
+    """The numbers of all writes, or of the last of each kind."""
+    return list(range(1, len(writes) + 1)) if every else sorted(numbers[-1] for numbers in kinds_of(writes).values())
 
 
 @contextmanager

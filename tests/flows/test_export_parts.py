@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from crashing import Killed, Writes, watching
+from crashing import Killed, Writes, chosen, everywhere, watching
 from parcels import Document, Edit, Parcels, end_of, known_after
 from plain import run, trained
 from state import assert_same, files_of, metadata_of, state_of
@@ -91,11 +91,12 @@ def test_a_reservoir_is_not_taken_apart(parcels: Parcels, two_days_a_part: None)
     assert run(export_training, parcels, WHEN).rows == 50
 
 
-def test_killed_anywhere(parcels: Parcels, tmp_path: Path, two_days_a_part: None) -> None:
+@everywhere
+def test_killed_anywhere(parcels: Parcels, tmp_path: Path, two_days_a_part: None, every: bool) -> None:
     expected = state_of(in_one_go(parcels))
     with watching(Writes()) as writes:
         run(export_training, parcels.copy(tmp_path / "counted"), WHEN)
-    for number in range(1, len(writes.seen) + 1):
+    for number in chosen(writes.seen, every):
         copy = parcels.copy(tmp_path / f"{number}")
         with watching(Writes(number, torn=writes.seen[number - 1].startswith("put"))), pytest.raises(Killed):
             run(export_training, copy, WHEN)

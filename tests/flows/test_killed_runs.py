@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crashing import Killed, Writes, watching
+from crashing import Killed, Writes, chosen, everywhere, kinds_of, watching
 from parcels import MODEL, NAME, START, Document, Parcels, end_of, inference_of, known_after
 from plain import run
 from prefect.settings import PREFECT_API_URL
@@ -41,15 +40,13 @@ class Scene:
     def again(self, copy: Parcels) -> Any:
         return run(self.flow, copy, self.as_of)
 
-    def points(self) -> Iterator[tuple[int, bool]]:
-        """Each write, not begun; and the first of each kind that is more than a transaction, half done."""
-        seen = set()
-        for number, what in enumerate(self.writes, start=1):
-            yield number, False
-            kind = re.sub(r"\d+", "", what)
-            if what.startswith(("append", "put")) and kind not in seen:
-                seen.add(kind)
-                yield number, True
+    def points(self, every: bool) -> list[tuple[int, bool]]:
+        """A write of each kind, or every one, not begun; and of each kind that is more than a transaction the first,
+        half done."""
+        kinds = kinds_of(self.writes)
+        whole = chosen(self.writes, every)
+        torn = [numbers[0] for what, numbers in kinds.items() if what.startswith(("append", "put"))]
+        return sorted([(number, False) for number in whole] + [(number, True) for number in torn])
 
 
 def make_scene(before: Parcels, flow: Any, as_of: datetime) -> Scene:
@@ -68,8 +65,8 @@ def explained(note: str) -> Iterator[None]:
         raise
 
 
-def kill_everywhere(scene: Scene, folder: Path) -> None:
-    for number, torn in scene.points():
+def kill_everywhere(scene: Scene, folder: Path, every: bool) -> None:
+    for number, torn in scene.points(every):
         copy = scene.before.copy(folder / f"{number}{'-torn' if torn else ''}")
         with watching(Writes(number, torn)) as writes, pytest.raises(Killed):
             scene.again(copy)
@@ -102,11 +99,12 @@ def inferred(base: Parcels, name: str) -> Parcels:
     return found
 
 
-def test_infer_killed_anywhere(two_batches: Scene, tmp_path: Path) -> None:
+@everywhere
+def test_infer_killed_anywhere(two_batches: Scene, tmp_path: Path, every: bool) -> None:
     assert {what.split()[0] for what in two_batches.writes} == {"commit", "create", "append", "put", "delete"}
     for table in ("quarantine", "profiles", "predictions", "archive"):
         assert f"append to {table}" in two_batches.writes
-    kill_everywhere(two_batches, tmp_path)
+    kill_everywhere(two_batches, tmp_path, every)
 
 
 @pytest.fixture(scope="module")
@@ -126,22 +124,25 @@ def retraining(base: Parcels) -> Scene:
     return make_scene(before, retrain, known_after(1))
 
 
-def test_join_feedback_killed_anywhere(joining: Scene, tmp_path: Path) -> None:
+@everywhere
+def test_join_feedback_killed_anywhere(joining: Scene, tmp_path: Path, every: bool) -> None:
     for table in ("quarantine", "feedback", "labels"):
         assert f"append to {table}" in joining.writes
-    kill_everywhere(joining, tmp_path)
+    kill_everywhere(joining, tmp_path, every)
 
 
-def test_retrain_killed_anywhere(retraining: Scene, tmp_path: Path) -> None:
+@everywhere
+def test_retrain_killed_anywhere(retraining: Scene, tmp_path: Path, every: bool) -> None:
     assert [model["status"] for model in retraining.after.metadata["model_versions"]] == ["archived", "champion"]
     assert any(file.endswith("_export.json") for file in retraining.after.files)
-    kill_everywhere(retraining, tmp_path)
+    kill_everywhere(retraining, tmp_path, every)
 
 
-def overtake_everywhere(scene: Scene, folder: Path) -> None:
+def overtake_everywhere(scene: Scene, folder: Path, every: bool) -> None:
     """Let a second run do everything while the first one is about to write, which then goes on."""
-    for number, what in enumerate(scene.writes, start=1):
-        if what.startswith("commit"):
+    for number, torn in scene.points(every):
+        what = scene.writes[number - 1]
+        if torn or what.startswith("commit"):
             continue  # the second run could only wait for the first one's transaction
         copy = scene.before.copy(folder / f"overtaken-{number}")
         with watching(Writes(number, crash=lambda copy=copy: scene.again(copy))):
@@ -150,17 +151,19 @@ def overtake_everywhere(scene: Scene, folder: Path) -> None:
             assert_same(state_of(copy), scene.after)
 
 
-def test_infer_overtaken_anywhere(two_batches: Scene, tmp_path: Path) -> None:
-    overtake_everywhere(two_batches, tmp_path)
+@everywhere
+def test_infer_overtaken_anywhere(two_batches: Scene, tmp_path: Path, every: bool) -> None:
+    overtake_everywhere(two_batches, tmp_path, every)
 
 
-def test_join_feedback_overtaken_anywhere(joining: Scene, tmp_path: Path) -> None:
-    overtake_everywhere(joining, tmp_path)
+@everywhere
+def test_join_feedback_overtaken_anywhere(joining: Scene, tmp_path: Path, every: bool) -> None:
+    overtake_everywhere(joining, tmp_path, every)
 
 
 @pytest.mark.slow
 def test_retrain_overtaken_anywhere(retraining: Scene, tmp_path: Path) -> None:
-    overtake_everywhere(retraining, tmp_path)
+    overtake_everywhere(retraining, tmp_path, every=True)
 
 
 def test_a_run_after_a_finished_one_changes_nothing(two_batches: Scene, tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def backlog(*workspaces: Parcels) -> None:
         each.day(1, ROWS)
 
 
+@pytest.mark.slow  # test_backfill goes the same way to the processes
 def test_rescore(parcels: Parcels, calm: Parcels, runner: str) -> None:
     backlog(parcels, calm)
     for each in (parcels, calm):

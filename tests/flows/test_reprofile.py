@@ -28,11 +28,14 @@ from flywheel.monitoring.reprofile import reprofile as profile_batches
 from flywheel.serving.server import ModelServer
 
 ROWS, BATCHES = 400, 4
-INPUTS = ["km", "region", "kilos"]
+INPUTS = ["km", "kilos"]
 
 
 def in_small_batches(manifest: Document) -> None:
+    """Of the columns some are measured, one only cuts the others into slices."""
     manifest["spec"]["batch"] = {"max_rows": ROWS // BATCHES}
+    (drift,) = (stage["config"] for stage in manifest["spec"]["stages"] if stage["id"] == "drift")
+    drift |= {"features": INPUTS, "slices": ["region"]}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,8 @@ def test_counts_are_those_of_the_log(parcels: Parcels) -> None:
     run(reprofile, parcels, known_after(1))
     own = profiles(parcels)
     assert merge([own]).equals(expected(parcels))
-    assert own.group_by("batch_id", "feature", "bin").len()["len"].to_list() == [1] * own.height
+    assert set(own["slice"]) == {None, "region = north", "region = south", "region = east"}
+    assert own.group_by("batch_id", "slice", "feature", "bin").len()["len"].to_list() == [1] * own.height
     assert set(own["predicted_at"]) == {end_of(1)}
     # Nothing is said of the new model's answers by what the old one said.
     assert set(own["feature"]) == set(INPUTS)

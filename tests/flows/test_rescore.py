@@ -16,7 +16,7 @@ from zipfile import ZipFile
 
 import polars as pl
 import pytest
-from crashing import Killed, Writes, watching
+from crashing import Killed, Writes, chosen, everywhere, watching
 from deltalake import DeltaTable
 from parcels import MODEL, NAME, NOWHERE, START, Document, Edit, Parcels, end_of, inference_of
 from plain import run, trained
@@ -158,14 +158,15 @@ def in_several_parts(manifest: Document) -> None:
     manifest["spec"]["batch"] = {"max_rows": 100}
 
 
-def test_killed_anywhere(interrupted: Parcels, tmp_path: Path) -> None:
+@everywhere
+def test_killed_anywhere(interrupted: Parcels, tmp_path: Path, every: bool) -> None:
     interrupted.revise(in_several_parts)
     calm = interrupted.copy(tmp_path / "calm")
     with watching(Writes()) as writes:
         assert run(rescore, calm, end_of(3)).rescored == ROWS
     assert writes.seen.count("append to rescored") == 3
     expected = state_of(calm)
-    for number in range(1, len(writes.seen) + 1):
+    for number in chosen(writes.seen, every):
         for torn in {False, writes.seen[number - 1].startswith("append")}:
             copy = interrupted.copy(tmp_path / f"{number}-{torn}")
             with watching(Writes(number, torn)), pytest.raises(Killed):
@@ -174,14 +175,15 @@ def test_killed_anywhere(interrupted: Parcels, tmp_path: Path) -> None:
             assert_same(state_of(copy), expected)
 
 
-def test_overtaken_anywhere(interrupted: Parcels, tmp_path: Path) -> None:
+@everywhere
+def test_overtaken_anywhere(interrupted: Parcels, tmp_path: Path, every: bool) -> None:
     """Another run does everything while one is about to write."""
     interrupted.revise(in_several_parts)
     calm = interrupted.copy(tmp_path / "calm")
     with watching(Writes()) as writes:
         run(rescore, calm, end_of(3))
-    for number, what in enumerate(writes.seen, start=1):
-        if what.startswith("commit"):
+    for number in chosen(writes.seen, every):
+        if writes.seen[number - 1].startswith("commit"):
             continue  # the other run could only wait for the transaction's end
         copy = interrupted.copy(tmp_path / f"{number}")
         with watching(Writes(number, crash=lambda copy=copy: run(rescore, copy, end_of(3)))):
