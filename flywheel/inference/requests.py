@@ -48,7 +48,7 @@ class InFlight:
     Parameters
     ----------
     send
-        Starts a request and returns at once; its reply is handed to the given function from any thread.
+        Starts a request; its reply is handed to the given function, from any thread, before or after ``send`` returns.
     judge
         Makes the result of a reply; what is unusable becomes an error.
     limit

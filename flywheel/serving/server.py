@@ -17,6 +17,7 @@ from tritonclient.grpc.service_pb2_grpc import add_GRPCInferenceServiceServicer_
 from flywheel.errors import FlywheelError
 from flywheel.registry.store import Registry
 from flywheel.serving.drain import Drain
+from flywheel.serving.memory import keep_freed_memory
 from flywheel.serving.models import Models
 from flywheel.serving.onnx_runtime import missing_package
 from flywheel.serving.servicer import InferenceServicer
@@ -130,6 +131,7 @@ def serve(registry: Registry, address: str, ready_file: Path | None = None, acce
         Gets the address once requests are answered, for whoever started this with port 0.
     """
     _import_libraries()
+    keep_freed_memory()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())

@@ -35,11 +35,13 @@ STRUCT = pl.Struct({"label": pl.String, "score": pl.Float64})
 
 def settings(fallback: str) -> dict:
     extra = {"use_default": {"default_prediction": DEFAULT}, "use_last_known": {"entity_key": "$.tail"}}
-    return {"fallback": fallback, "batch_size": 20, "timeout_ms": 300, "max_retries": 0} | extra.get(fallback, {})
+    return {"fallback": fallback, "batch_size": 20, "timeout_ms": 800, "max_retries": 0} | extra.get(fallback, {})
 
 
 def late(context) -> None:
-    threading.Event().wait(0.6)
+    is_over = threading.Event()
+    context.add_callback(is_over.set)
+    is_over.wait(10)
 
 
 @pytest.fixture(params=["deadline", "dead", "nan", "shape"])

@@ -166,7 +166,8 @@ def test_without_the_extra_scikit_learn_serves(registry, monkeypatch, caplog):
     register(registry, boosted())
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     served = load_served(registry, "flights", 1)
-    assert isinstance(served.scorer, EstimatorScorer)
+    assert not isinstance(served.scorer, OnnxScorer)
+    assert served.scorer.runtime == "sklearn"
     assert "onnxruntime is not installed: pip install 'flywheel-batch[onnx]'" in caplog.text
 
 
