@@ -72,8 +72,8 @@ class Bundle:
             places[KINDS[kind].place][name] = document
         return cls(**places, texts={key: each.text for key, each in written.items()}, written=written)
 
-    def pipeline(self, name: str) -> Pipeline:
-        """Return the pipeline with its Training document's training, checked as a whole.
+    def pipeline(self, name: str, context: str | None = None) -> Pipeline:
+        """Return the pipeline with its Training document's training, checked as a whole; ``context``: see ``APPLIED``.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class Bundle:
         if training is not None and pipeline.training is not None:
             raise self._refuse(name, [Finding(("spec", "training"), "is given here and in a Training document")])
         try:
-            whole = pipeline if training is None else merge(pipeline, training)
+            whole = pipeline if training is None else merge(pipeline, training, context)
         except ValidationError as error:
             # Valid parts that don't fit together: what is missing beside them is told at once too.
             built = document_in(error)
@@ -156,11 +156,11 @@ def _unknown(connection: NamedConnection, known: Iterable[str]) -> str:
     return f"is no {connection.kind} in these files or in the workspace{hint}; give its document too: -f PATH"
 
 
-def merge(pipeline: Pipeline, training: TrainingDocument) -> Pipeline:
+def merge(pipeline: Pipeline, training: TrainingDocument, context: str | None = None) -> Pipeline:
     """Put a Training document's spec where ``spec.training`` would be, and check again."""
     spec = {name: getattr(pipeline.spec, name) for name in pipeline.spec.model_fields_set}
     parts = {name: getattr(pipeline, name) for name in pipeline.model_fields_set}
-    return Pipeline.model_validate({**parts, "spec": {**spec, "training": training.spec}})
+    return Pipeline.model_validate({**parts, "spec": {**spec, "training": training.spec}}, context=context)
 
 
 def refuse(problems: Iterable[Problem]) -> ManifestError:

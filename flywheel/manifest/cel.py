@@ -16,11 +16,14 @@ from flywheel.errors import ManifestError
 if TYPE_CHECKING:
     import polars as pl
     from lark import Tree
-    from pydantic import GetCoreSchemaHandler
+    from pydantic import GetCoreSchemaHandler, ValidationInfo
     from pydantic_core import CoreSchema
 
 MAX_LENGTH = 2000
 MAX_NESTING = 100
+# The context of a validation whose text was checked when it was applied. Conditions are compiled again where they are
+# used; what only asks for another part of the manifest does without the parser and Polars, half a second.
+APPLIED = "applied"
 
 
 class CelText(str):
@@ -40,7 +43,11 @@ class CelText(str):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         from pydantic_core import core_schema
 
-        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        return core_schema.with_info_after_validator_function(cls._validated, core_schema.str_schema())
+
+    @classmethod
+    def _validated(cls, text: str, info: ValidationInfo) -> Self:
+        return str.__new__(cls, text) if info.context == APPLIED else cls(text)
 
 
 def compile_cel(text: str, schema: pl.Schema) -> pl.Expr:

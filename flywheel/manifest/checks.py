@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 
 def pipeline_problems(pipeline: Pipeline) -> list[Finding]:
     """What is wrong with a manifest by itself; its training may still come from a Training document."""
+    return [*applied_problems(pipeline), *_conditions(pipeline)]
+
+
+def applied_problems(pipeline: Pipeline) -> list[Finding]:
+    """The same of a manifest that was applied: its conditions were compiled then, and are where they are used."""
     found = [*stage_problems(pipeline), *_names(pipeline)]
-    if not any(stage.type == "ml-inference" for stage in pipeline.spec.stages):
+    if not _has_inference(pipeline):
         return found
-    return [*found, *_references(pipeline), *_loop(pipeline), *_labels(pipeline), *_conditions(pipeline, found)]
+    return [*found, *_references(pipeline), *_loop(pipeline), *_labels(pipeline)]
 
 
 def whole_problems(pipeline: Pipeline) -> list[Finding]:
@@ -74,6 +79,8 @@ def _references(pipeline: Pipeline) -> Iterator[Finding]:
 
 
 def _embeddings(pipeline: Pipeline, drift: DriftConfig) -> Iterator[Finding]:
+    if not drift.embeddings:
+        return
     from flywheel.manifest.schema import record_schema
 
     numbers = [name for name, dtype in record_schema(pipeline).items() if dtype.is_numeric()]
@@ -162,10 +169,10 @@ def _is_number(text: str | None) -> bool:
     return True
 
 
-def _conditions(pipeline: Pipeline, found: list[Finding]) -> Iterator[Finding]:
+def _conditions(pipeline: Pipeline) -> Iterator[Finding]:
     from flywheel.manifest.conditions import condition_problems
 
-    if found:
+    if not _has_inference(pipeline) or [*stage_problems(pipeline), *_names(pipeline)]:
         return
     feedback = _place_of(pipeline, "feedback-join", "feedback") if pipeline.feedback else ()
     inference = (*_stage_path(pipeline, "ml-inference"), "config")
@@ -191,6 +198,10 @@ def _sampling(pipeline: Pipeline) -> Iterator[Finding]:
     if pipeline.export.sampling.strategy in ("stratified", "hard_negative"):
         path = (*_place_of(pipeline, "training-export", "training_export"), "sampling")
         yield Finding(path, "needs positive_label, since neither training.target nor a label rule gives one")
+
+
+def _has_inference(pipeline: Pipeline) -> bool:
+    return any(stage.type == "ml-inference" for stage in pipeline.spec.stages)
 
 
 def _stage_path(pipeline: Pipeline, kind: str) -> Path:

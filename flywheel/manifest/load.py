@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from flywheel.errors import did_you_mean
 from flywheel.manifest.bundle import KINDS, Bundle, Written, refuse
+from flywheel.manifest.cel import APPLIED
 from flywheel.manifest.documents import Document
 from flywheel.manifest.explain import show
 from flywheel.manifest.pipeline import Pipeline
@@ -73,13 +74,13 @@ def parse(text: str, file: str = "<text>") -> Bundle:
 
 
 def resolve_pipeline(manifest_text: str, training_text: str | None = None) -> Pipeline:
-    """Build the pipeline that was stored as text, with the Training document stored beside it."""
+    """Build the pipeline that was applied and stored as text, with the Training document stored beside it."""
     texts = [manifest_text] if training_text is None else [manifest_text, training_text]
-    reading = _Reading()
+    reading = _Reading(context=APPLIED)
     for text, file in zip(texts, ("<stored manifest>", "<stored training>"), strict=False):
         reading.add(text, file)
     bundle = reading.bundle()
-    return bundle.pipeline(next(iter(bundle.pipelines)))
+    return bundle.pipeline(next(iter(bundle.pipelines)), APPLIED)
 
 
 @dataclass
@@ -87,9 +88,10 @@ class _Reading:
     """Documents and problems, as they are found.
 
     ``guesses`` are what broken documents probably mean; ``is_missing_some`` says that others can't even be guessed, so
-    that what seems to be missing may be in them.
+    that what seems to be missing may be in them. ``context``: of the models' validation.
     """
 
+    context: str | None = None
     documents: dict[tuple[str, str], Document] = field(default_factory=dict)
     guesses: dict[tuple[str, str], Document] = field(default_factory=dict)
     written: dict[tuple[str, str], Written] = field(default_factory=dict)
@@ -132,7 +134,7 @@ class _Reading:
         if kind in WITH_ENVIRONMENT:
             data = _with_environment(data, (), yaml.root, file, self.problems)
         try:
-            document = model.model_validate(data)
+            document = model.model_validate(data, context=self.context)
         except ValidationError as error:
             self._add_broken(kind, diagnose(error, model, data, yaml.root, file), Written(file, yaml.text, yaml.root))
             return

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
-from flywheel.manifest.cel import CelText
+from flywheel.manifest.cel import APPLIED, CelText
 from flywheel.manifest.documents import Document
 from flywheel.manifest.drift import DriftConfig
 from flywheel.manifest.features import Feature, FeatureConfig
@@ -179,10 +179,10 @@ class Pipeline(Document):
         return next((rule.label_text for rule in rules if rule.label_text is not None and not rule.absent), None)
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
-        from flywheel.manifest.checks import pipeline_problems
+    def _whole(self, info: ValidationInfo) -> Self:
+        from flywheel.manifest.checks import applied_problems, pipeline_problems
 
-        findings = pipeline_problems(self)
+        findings = applied_problems(self) if info.context == APPLIED else pipeline_problems(self)
         if findings:
             raise PartsError(findings, self)
         return self

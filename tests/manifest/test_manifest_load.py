@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from flywheel.errors import ManifestError, NotFoundError
+from flywheel.manifest.cel import compile_cel
 from flywheel.manifest.load import load, parse, resolve_pipeline
+from flywheel.manifest.schema import output_schema
 
 PIPELINES = Path(__file__).parents[2] / "deployments" / "pipelines"
 SEED_SHA256 = "2bb3e0eb2ec40081bac3c968c4561d608629f232773a96d4be3a2e87b077ccac"
@@ -275,6 +277,22 @@ def test_training_beside_a_manifest_that_must_not_be_touched(seed_text: str) -> 
     )
     assert stored == pipeline
     assert resolve_pipeline(seed_text) == bundle.pipelines["anomaly-detection"]
+
+
+def test_conditions_of_what_was_applied_are_compiled_where_they_are_used(seed_text: str) -> None:
+    """As after an update whose CEL is stricter: what else the manifest says can be read all the same."""
+    text = seed_text.replace("anomaly_prediction.score > 0.8", "anomaly_prediction.score >")
+    assert "is not CEL" in refused(text)[0]
+    stored = resolve_pipeline(text)
+    condition = stored.spec.sinks[0].condition
+    assert condition == "anomaly_prediction.is_anomaly && anomaly_prediction.score >"
+    with pytest.raises(ManifestError, match="is not CEL"):
+        compile_cel(condition, output_schema(stored))
+
+
+def test_what_was_applied_still_has_to_fit_together(seed_text: str) -> None:
+    with pytest.raises(ManifestError, match="is not a feature"):
+        resolve_pipeline(seed_text.replace("[cpu_usage, error_rate]", "[cpu_usage, nothing]"))
 
 
 def test_a_problem_between_two_documents_is_placed_in_the_right_one(seed_text: str) -> None:

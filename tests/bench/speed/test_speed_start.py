@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from speed_start import PIPELINE, ROOT, SLICE, importing, made_workspace, started
 
-_HEAVY = ("polars", "duckdb", "pyarrow", "deltalake", "sqlalchemy", "scipy", "sklearn", "tritonclient", "matplotlib")
+_HEAVY = (
+    "polars", "duckdb", "pyarrow", "deltalake", "sqlalchemy", "scipy", "sklearn", "tritonclient", "matplotlib", "lark",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def test_help_costs_little_more_than_an_interpreter(workspace: Path) -> None:
     assert loaded_by(reading("--help"), workspace) == set()
 
 
-@pytest.mark.parametrize("words", [("drift", "status"), ("model", "list")])
+@pytest.mark.parametrize("words", [("drift", "status"), ("model", "list"), ("get",), ("performance",)])
 def test_commands_that_ask_the_metadata_load_no_table_library(words: tuple[str, ...], workspace: Path) -> None:
     assert loaded_by(reading(*words), workspace) == {"sqlalchemy"}
 
