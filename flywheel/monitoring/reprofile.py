@@ -17,7 +17,6 @@ from flywheel.context import PipelineContext
 from flywheel.drift.baseline import Baseline
 from flywheel.lake.span import before
 from flywheel.lake.tables import PROFILES
-from flywheel.manifest.schema import output_schema
 from flywheel.metadata.schema import Batch
 from flywheel.monitoring.profiles import profile_rows
 from flywheel.monitoring.reference import require_baseline
@@ -25,6 +24,8 @@ from flywheel.registry.version import RegisteredModel
 
 # What a process reads at once.
 _MOST_ROWS = 500_000
+# What every profile is made of, whatever its baseline measures.
+_OF_EVERY_ROW = frozenset({"batch_id", "event_time", "model_version", "status"})
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def reprofile(context: PipelineContext, unprofiled: Unprofiled) -> Reprofiled:
     model_id, version = context.pipeline.inference.model_id, unprofiled.version
     baseline = require_baseline(context, version)
     answers_of = context.registry.get(model_id, version) if version is not None else None
-    rows = _read(context, [batch.number for batch in unprofiled.batches])
+    rows = _read(context, baseline, [batch.number for batch in unprofiled.batches])
     parts = [pl.DataFrame(schema=PROFILES)]
     whole: dict[int, int] = {}
     for batch in unprofiled.batches:
@@ -117,11 +118,18 @@ def _profiled(context: PipelineContext, baseline_id: str, numbers: list[int], ve
     return set(rows.filter(pl.col("baseline_id") == baseline_id)["batch_id"].unique()) & set(numbers)
 
 
-def _read(context: PipelineContext, numbers: list[int]) -> dict[int, pl.DataFrame]:
+def _read(context: PipelineContext, baseline: Baseline, numbers: list[int]) -> dict[int, pl.DataFrame]:
     table = context.tables.predictions
-    rows = table.read(table.files(batches=numbers), output_schema(context.pipeline).names())
+    wanted = _OF_EVERY_ROW | _columns(baseline)
+    rows = table.read(table.files(batches=numbers), [name for name in table.schema if name in wanted])
     parts = rows.filter(pl.col("batch_id").is_in(numbers)).partition_by("batch_id", as_dict=True)
     return {int(number): part for (number,), part in parts.items()}
+
+
+def _columns(baseline: Baseline) -> set[str]:
+    """The columns that a baseline measures or slices by: most of what a log holds beside them are ids."""
+    cut = {each.by.feature for each in baseline.sliced if each.by.kind != "season"}
+    return cut | {each.name.partition(".")[0] for each in baseline.measured}
 
 
 def _profile(
