@@ -48,7 +48,6 @@ def flows_of(parcels: Parcels) -> Iterator[None]:
         patch.setattr(flows.reconcile, "find_unanswered", flows.reconcile.find_unanswered.fn)
         patch.setattr(flows.reconcile, "retrain", flows.retrain.retrain.fn)
         patch.setattr(flows.reconcile, "settle_lost_runs", lambda _since: [])
-        patch.setattr(flows.reconcile, "settle_lost_runs", lambda _since: [])
         yield
 
 
@@ -154,7 +153,7 @@ def together(*acts: Callable[[], Any]) -> list[Any]:
 
 
 FAULTS: dict[str, tuple[Callable[[Parcels, Path], float], ...]] = {
-    "drift event lost": (server_down, raises, unprocessed),
+    "drift event lost": (raises, server_down, unprocessed),
     "drift event delivered twice": (at_once, with_reconcile, one_after_the_other),
 }
 

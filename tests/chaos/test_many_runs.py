@@ -65,6 +65,7 @@ def test_two_runs_embedded(embedded: Parcels, tmp_path: Path, record: Record) ->
     record(crowd_in(embedded, Crowd(2, days=1), "embedded", tmp_path))
 
 
+@pytest.mark.slow  # tests/servers/test_runs_on_servers.py has two in one process
 def test_two_runs_on_servers(hosted: Hosted, tmp_path: Path, record: Record) -> None:
     record(crowd_in_on_servers(hosted, Crowd(2, days=1), tmp_path))
 

@@ -223,6 +223,7 @@ with watching(Writes(int(number), torn == "True", crash=lambda: os.kill(os.getpi
 """
 
 
+@pytest.mark.slow  # tests/chaos/test_kills.py does so to processes on servers in every run of the tests
 def test_processes_killed_with_sigkill(two_batches: Scene, tmp_path: Path) -> None:
     """The same in processes of their own, which get no chance to clean up; one through the command line."""
     logged = two_batches.writes.index("append to predictions") + 1
