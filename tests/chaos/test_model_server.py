@@ -66,7 +66,13 @@ def _switch(server: FaultyServer, trouble: str) -> Callable[[], object]:
 
 @pytest.mark.parametrize(
     ("trouble", "fallback"),
-    [("hang", "passthrough"), ("nan", "use_last_known"), ("error", "error"), ("gone", "send_to_dlq")],
+    [
+        ("hang", "passthrough"),
+        ("nan", "use_last_known"),
+        # tests/flows/test_model_trouble.py has these in every run of the tests.
+        pytest.param("error", "error", marks=pytest.mark.slow),
+        pytest.param("gone", "send_to_dlq", marks=pytest.mark.slow),
+    ],
 )
 def test_trouble(embedded: Parcels, tmp_path: Path, record: Record, trouble: str, fallback: str) -> None:
     record(attack(embedded, "embedded", trouble, [fallback], 1, tmp_path))

@@ -51,7 +51,8 @@ def client(trained: Parcels) -> Iterator[SyncPrefectClient]:
         trained.apply()
 
 
-@pytest.fixture(scope="module", params=["kubernetes", "ecs"])
+# Kubernetes goes the same way; its template is checked in tests/deployments/test_containers.py too.
+@pytest.fixture(scope="module", params=[pytest.param("kubernetes", marks=pytest.mark.slow), "ecs"])
 def pool(
     client: SyncPrefectClient, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> WorkPool:

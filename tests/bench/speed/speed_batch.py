@@ -41,7 +41,7 @@ class Sizes:
 
 
 FULL = Sizes(batches=20, runs=7, backlog=Stream(10_000_000))
-SLICE = Sizes(batches=1, runs=2, backlog=Stream(200_000))
+SLICE = Sizes(batches=1, runs=1, backlog=Stream(200_000))
 # What a user may set batch.max_rows to who has a backlog.
 _LARGE = 10
 

@@ -46,7 +46,7 @@ class Sizes:
 
 
 FULL = Sizes(((10_000, 20.0), (1_000_000, 8.0)), 5)
-SLICE = Sizes(((10_000, 20.0),), 3)
+SLICE = Sizes(((10_000, 20.0),), 2)
 
 
 def measure(sizes: Sizes, folder: Path) -> list[Line]:

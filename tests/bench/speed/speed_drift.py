@@ -51,7 +51,7 @@ class Sizes:
 
 
 FULL = Sizes(1_000_000, 20, 100, (10**5, 10**7, 10**9), 5, True, 10)
-SLICE = Sizes(200_000, 20, 20, (10**4, 10**9), 3, False, 0)
+SLICE = Sizes(200_000, 20, 20, (10**4, 10**9), 2, False, 0)
 
 
 class Files(TypedDict):

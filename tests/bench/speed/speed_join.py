@@ -43,7 +43,7 @@ class Sizes:
 
 
 FULL = Sizes(Log(20_000_000), Log(100_000_000, is_narrow=True), runs=5)
-SLICE = Sizes(Log(400_000, hours=20), None, runs=3, with_pandas=False)
+SLICE = Sizes(Log(400_000, hours=20), None, runs=2, with_pandas=False)
 
 
 def measure(sizes: Sizes, folder: Path) -> list[Line]:

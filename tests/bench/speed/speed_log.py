@@ -45,7 +45,7 @@ class Sizes:
 
 
 FULL = Sizes(batches=1_000, rows=10_000, on_s3=200, a_day=100, runs=7)
-SLICE = Sizes(batches=120, rows=1_000, on_s3=0, a_day=60, runs=3)
+SLICE = Sizes(batches=120, rows=1_000, on_s3=0, a_day=60, runs=2)
 
 
 def measure(sizes: Sizes, folder: Path) -> list[Line]:

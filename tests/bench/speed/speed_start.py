@@ -47,7 +47,7 @@ class Sizes:
 
 
 FULL = Sizes(runs=9)
-SLICE = Sizes(runs=3)
+SLICE = Sizes(runs=2)
 
 
 def measure(sizes: Sizes, folder: Path) -> list[Line]:
