@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
 def pipeline_problems(pipeline: Pipeline) -> list[Finding]:
     """What is wrong with a manifest by itself; its training may still come from a Training document."""
-    return [*applied_problems(pipeline), *_conditions(pipeline)]
+    shape = _shape(pipeline)
+    conditions = [] if shape else _conditions(pipeline)
+    return [*shape, *_links(pipeline), *conditions]
 
 
 def applied_problems(pipeline: Pipeline) -> list[Finding]:
     """The same of a manifest that was applied: its conditions were compiled then, and are where they are used."""
-    found = [*stage_problems(pipeline), *_names(pipeline)]
-    if not _has_inference(pipeline):
-        return found
-    return [*found, *_references(pipeline), *_loop(pipeline), *_labels(pipeline)]
+    return [*_shape(pipeline), *_links(pipeline)]
 
 
 def whole_problems(pipeline: Pipeline) -> list[Finding]:
@@ -172,7 +171,7 @@ def _is_number(text: str | None) -> bool:
 def _conditions(pipeline: Pipeline) -> Iterator[Finding]:
     from flywheel.manifest.conditions import condition_problems
 
-    if not _has_inference(pipeline) or [*stage_problems(pipeline), *_names(pipeline)]:
+    if not _has_inference(pipeline):
         return
     feedback = _place_of(pipeline, "feedback-join", "feedback") if pipeline.feedback else ()
     inference = (*_stage_path(pipeline, "ml-inference"), "config")
@@ -198,6 +197,17 @@ def _sampling(pipeline: Pipeline) -> Iterator[Finding]:
     if pipeline.export.sampling.strategy in ("stratified", "hard_negative"):
         path = (*_place_of(pipeline, "training-export", "training_export"), "sampling")
         yield Finding(path, "needs positive_label, since neither training.target nor a label rule gives one")
+
+
+def _shape(pipeline: Pipeline) -> list[Finding]:
+    return [*stage_problems(pipeline), *_names(pipeline)]
+
+
+def _links(pipeline: Pipeline) -> Iterator[Finding]:
+    if _has_inference(pipeline):
+        yield from _references(pipeline)
+        yield from _loop(pipeline)
+        yield from _labels(pipeline)
 
 
 def _has_inference(pipeline: Pipeline) -> bool:
